@@ -1,0 +1,83 @@
+"""The one base error of the package, and the shape that all its messages have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class MotherNetsError(ValueError):
+    """Base of every error that keras_mothernets raises on purpose.
+
+    A message has up to four parts: what happened, what was expected, what was
+    received, and how to mend it. Parts that would say nothing are left out.
+
+    Args:
+        problem: One clause that says what happened; names stand in backticks.
+        expected: What would have been right.
+        received: What came instead.
+        fix: What the user can do about it.
+
+    Example:
+        >>> print(MotherNetsError("`epochs` must be positive", received=0))
+        `epochs` must be positive. Received: 0.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        expected: object = None,
+        received: object = None,
+        fix: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.expected = expected
+        self.received = received
+        self.fix = fix
+        super().__init__(problem)
+
+    def __str__(self) -> str:
+        parts = [self.problem]
+        if self.expected is not None:
+            parts.append(f"Expected: {self.expected}")
+        if self.received is not None:
+            parts.append(f"Received: {self.received}")
+        if self.fix is not None:
+            parts.append(self.fix)
+        return " ".join(part.rstrip(".") + "." for part in parts)
+
+
+class GraphError(MotherNetsError):
+    """A model cannot be read: unbuilt, subclassed, or made of parts that have no rule."""
+
+
+class SurgeryError(MotherNetsError):
+    """A change of a network that would not keep its function exactly."""
+
+
+class DataError(MotherNetsError):
+    """Training data that cannot be right: NaN, labels out of range, lengths that differ."""
+
+
+class RunError(MotherNetsError):
+    """A run directory, plan or job that cannot go on."""
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Say in whose name a block works: errors inside get `what` put before their problem.
+
+    The inner function knows what is wrong, the outer one which member it is.
+
+    Args:
+        what: For example "member `vgg16`".
+
+    Raises:
+        MotherNetsError: The error of the block, of the same class, with the name added.
+    """
+    try:
+        yield
+    except MotherNetsError as error:
+        error.problem = f"{what}: {error.problem}"
+        raise

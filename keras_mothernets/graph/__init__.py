@@ -1,0 +1,51 @@
+"""READ: a Keras model becomes an immutable architecture, and an architecture a model."""
+
+from keras_mothernets.graph.activations import Activation
+from keras_mothernets.graph.architecture import (
+    Architecture,
+    Chain,
+    Input,
+    Layer,
+    Node,
+    Region,
+    Shape,
+    TensorRef,
+)
+from keras_mothernets.graph.builder import (
+    build,
+    clone,
+    copy_into_flat,
+    copy_layer,
+    copy_variables,
+    finish,
+    flat_names,
+)
+from keras_mothernets.graph.reader import check_readable, layer_variables, live_layers, read
+from keras_mothernets.graph.table import shape_text, text_table
+from keras_mothernets.graph.tree import build_tree
+
+__all__ = [
+    "Activation",
+    "Architecture",
+    "Chain",
+    "Input",
+    "Layer",
+    "Node",
+    "Region",
+    "Shape",
+    "TensorRef",
+    "build",
+    "build_tree",
+    "check_readable",
+    "clone",
+    "copy_into_flat",
+    "copy_layer",
+    "copy_variables",
+    "finish",
+    "flat_names",
+    "layer_variables",
+    "live_layers",
+    "read",
+    "shape_text",
+    "text_table",
+]

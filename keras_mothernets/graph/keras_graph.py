@@ -1,0 +1,83 @@
+"""The only module that touches private attributes of Keras; holds for Keras 3.15.
+
+Keras records each call of a layer or operation as a node. Which nodes belong to
+a model, in which order, is not public, so this module turns them into plain
+`Call`s. A new Keras version that changes these attributes turns
+`tests/graph/test_keras_assumptions.py` red.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an operation inside a model.
+
+    Args:
+        operation: The layer or raw operation that was called.
+        args: Positional arguments; tensors are `keras.KerasTensor`s.
+        kwargs: Keyword arguments, likewise.
+        outputs: The tensors that came out.
+    """
+
+    operation: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: tuple[keras.KerasTensor, ...]
+
+    @property
+    def inputs(self) -> list[keras.KerasTensor]:
+        """All tensors among the arguments, in the order of Keras."""
+        leaves = keras.tree.flatten((self.args, self.kwargs))
+        return [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)]
+
+
+def is_functional(model: object) -> bool:
+    """Whether a model has a recorded graph (Functional, or a built Sequential)."""
+    return isinstance(model, keras.Model) and hasattr(_functional(model), "_nodes_by_depth")
+
+
+def calls(model: keras.Model) -> Iterator[Call]:
+    """All calls of a model in topological order, inputs left out, nested models not entered."""
+    by_depth = _functional(model)._nodes_by_depth
+    for depth in sorted(by_depth, reverse=True):
+        for node in by_depth[depth]:
+            if not node.is_input:
+                arguments = node.arguments
+                yield Call(node.operation, arguments.args, arguments.kwargs, tuple(node.outputs))
+
+
+def input_tensors(model: keras.Model) -> list[keras.KerasTensor]:
+    """The input tensors of a model's graph, flat and in the order of its inputs."""
+    return list(_functional(model).inputs)
+
+
+def output_tensors(model: keras.Model) -> list[keras.KerasTensor]:
+    """The output tensors of a model's graph, flat and in the order of its outputs."""
+    return list(_functional(model).outputs)
+
+
+def input_structure(model: keras.Model) -> Any:
+    """The nested structure (list, dict, single tensor) in which a model takes its inputs."""
+    return _functional(model)._inputs_struct
+
+
+def output_structure(model: keras.Model) -> Any:
+    """The nested structure in which a model gives its outputs."""
+    return _functional(model)._outputs_struct
+
+
+def is_raw_operation(operation: object) -> bool:
+    """Whether an operation is one of `keras.ops` and not a layer."""
+    return type(operation).__module__.startswith("keras.src.ops.")
+
+
+def _functional(model: keras.Model) -> Any:
+    """A Sequential keeps its graph in a Functional of its own."""
+    return model._functional if isinstance(model, keras.Sequential) else model

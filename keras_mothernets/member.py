@@ -1,0 +1,100 @@
+"""A network of the user's, with settings of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_mothernets.errors import MotherNetsError
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of an ensemble together with settings that differ from the others'.
+
+    Args:
+        model: A built Functional or Sequential `keras.Model`. It is never modified.
+        name: Name in tables, folders and layer names; the model's name by default.
+        optimizer: A `keras.optimizers.Optimizer`, its name, or a function of the
+            job that returns one; the method's `compile` argument by default.
+        epochs: Number of epochs of this member's own training; the method's by default.
+        callbacks: Callbacks for this member alone, in addition to those of `fit`.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="tiny")
+        >>> Member(model, epochs=3).label
+        'tiny'
+    """
+
+    model: keras.Model
+    name: str | None = None
+    optimizer: Any = None
+    epochs: int | None = None
+    callbacks: Sequence[keras.callbacks.Callback] | None = None
+
+    @property
+    def label(self) -> str:
+        """The member's name: its own if given, else its model's."""
+        return self.name or self.model.name
+
+
+def as_members(members: object) -> list[Member]:
+    """Turn models and `Member`s into a list of `Member`s with names that differ.
+
+    Args:
+        members: A sequence of built `keras.Model`s, `Member`s, or both.
+
+    Returns:
+        A list of `Member`s in the same order; a name used more than once gets
+        `_2`, `_3`, ... appended in order of appearance.
+
+    Raises:
+        MotherNetsError: The sequence is empty or is not one, or an entry is no model.
+    """
+    if isinstance(members, (keras.Model, Member)) or not isinstance(members, Sequence):
+        raise MotherNetsError(
+            "`members` must be a list of models",
+            expected="a list of built `keras.Model`s or `km.Member`s",
+            received=f"a {type(members).__name__}",
+            fix="Put the model into a list: `[model]`",
+        )
+    if not members:
+        raise MotherNetsError(
+            "An ensemble needs at least one member",
+            expected="a list of built `keras.Model`s or `km.Member`s",
+            received="an empty list",
+        )
+    return _distinct([_as_member(position, entry) for position, entry in enumerate(members)])
+
+
+def _as_member(position: int, entry: object) -> Member:
+    member = entry if isinstance(entry, Member) else Member(entry)  # type: ignore[arg-type]
+    if not isinstance(member.model, keras.Model):
+        raise MotherNetsError(
+            f"Member {position} is not a Keras model",
+            expected="a built Functional or Sequential `keras.Model`",
+            received=f"a {type(member.model).__name__}",
+        )
+    epochs = member.epochs
+    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0):
+        raise MotherNetsError(
+            f"Member `{member.label}`: `epochs` must be a whole number of at least 0",
+            received=repr(epochs),
+        )
+    return member
+
+
+def _distinct(members: list[Member]) -> list[Member]:
+    taken: set[str] = set()
+    named = []
+    for member in members:
+        name, count = member.label, 1
+        while name in taken:
+            count += 1
+            name = f"{member.label}_{count}"
+        taken.add(name)
+        named.append(Member(member.model, name, member.optimizer, member.epochs, member.callbacks))
+    return named

@@ -1,0 +1,46 @@
+"""KNOW: one rule per layer family, behind one interface."""
+
+from keras_mothernets.rules.activation import ActivationRule
+from keras_mothernets.rules.passing import ElementwiseRule, PassRule, PreprocessingRule
+from keras_mothernets.rules.registry import check_rules, register_rule, rule_for
+from keras_mothernets.rules.rule import (
+    Axes,
+    Copy,
+    Keep,
+    Refusal,
+    Role,
+    Rule,
+    Split,
+    Statistics,
+    Taps,
+    Value,
+    with_config,
+)
+from keras_mothernets.rules.spaces import Axis, Map, Maps, Paired, Product, Spaces
+
+__all__ = [
+    "ActivationRule",
+    "Axes",
+    "Axis",
+    "Copy",
+    "ElementwiseRule",
+    "Keep",
+    "Map",
+    "Maps",
+    "Paired",
+    "PassRule",
+    "PreprocessingRule",
+    "Product",
+    "Refusal",
+    "Role",
+    "Rule",
+    "Spaces",
+    "Split",
+    "Statistics",
+    "Taps",
+    "Value",
+    "check_rules",
+    "register_rule",
+    "rule_for",
+    "with_config",
+]

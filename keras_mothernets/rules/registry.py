@@ -1,0 +1,131 @@
+"""Which rule serves which layer class."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from keras_mothernets.errors import GraphError, MotherNetsError
+from keras_mothernets.graph import Architecture, Node
+from keras_mothernets.rules.activation import ActivationRule, PReLURule
+from keras_mothernets.rules.convolution import (
+    ConvolutionRule,
+    DepthwiseRule,
+    SeparableRule,
+    TransposedConvolutionRule,
+)
+from keras_mothernets.rules.dense import DenseRule, EmbeddingRule
+from keras_mothernets.rules.normalization import BatchNormalizationRule
+from keras_mothernets.rules.passing import ElementwiseRule, PassRule, PreprocessingRule
+from keras_mothernets.rules.rule import Rule
+from keras_mothernets.rules.shape import (
+    FlattenRule,
+    GlobalPoolingRule,
+    PermuteRule,
+    RepeatVectorRule,
+    ReshapeRule,
+    ResizingRule,
+)
+
+_ACTIVATION = ActivationRule()
+
+# Layer names by rule. Layers that this Keras version lacks are passed over.
+_STOCK: list[tuple[Rule, str]] = [
+    (DenseRule(), "Dense"),
+    (EmbeddingRule(), "Embedding"),
+    (ConvolutionRule(), "Conv1D Conv2D Conv3D"),
+    (TransposedConvolutionRule(), "Conv1DTranspose Conv2DTranspose Conv3DTranspose"),
+    (DepthwiseRule(), "DepthwiseConv1D DepthwiseConv2D"),
+    (SeparableRule(), "SeparableConv1D SeparableConv2D"),
+    (BatchNormalizationRule(), "BatchNormalization"),
+    (PReLURule(), "PReLU"),
+    (FlattenRule(), "Flatten"),
+    (ReshapeRule(), "Reshape"),
+    (PermuteRule(), "Permute"),
+    (RepeatVectorRule(), "RepeatVector"),
+    (ResizingRule(), "MaxPooling1D MaxPooling2D MaxPooling3D Cropping1D Cropping2D Cropping3D"),
+    (ResizingRule(pads=True), "ZeroPadding1D ZeroPadding2D ZeroPadding3D"),
+    (
+        ResizingRule(blends=True),
+        "AveragePooling1D AveragePooling2D AveragePooling3D UpSampling1D UpSampling2D UpSampling3D",
+    ),
+    (GlobalPoolingRule(blends=False), "GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D"),
+    (
+        GlobalPoolingRule(blends=True),
+        "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D",
+    ),
+    (
+        PassRule(),
+        "Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianDropout GaussianNoise "
+        "AlphaDropout Identity ActivityRegularization RandomFlip RandomRotation RandomTranslation "
+        "RandomZoom RandomContrast RandomBrightness RandomHue RandomSaturation "
+        "RandomColorJitter RandomGrayscale RandomPosterization RandomSharpness RandomShear "
+        "RandomErasing RandomGaussianBlur RandomInvert RandomPerspective RandomElasticTransform",
+    ),
+    (PreprocessingRule(), "Rescaling Normalization RandomCrop CenterCrop Resizing"),
+]
+
+_RULES: dict[type, Rule] = {
+    getattr(layers, name): rule
+    for rule, names in _STOCK
+    for name in names.split()
+    if hasattr(layers, name)
+}
+
+
+def register_rule(layer_class: type, rule: Rule) -> None:
+    """Tell surgery how to treat a layer class of one's own.
+
+    Args:
+        layer_class: A subclass of `keras.layers.Layer`. The rule holds for
+            exactly this class and not for classes derived from it, which may
+            compute something else. A rule registered earlier is replaced.
+        rule: An instance of a subclass of `km.Rule`.
+
+    Raises:
+        MotherNetsError: One of the two is of another type.
+
+    Example:
+        A layer that multiplies by a constant has no variables and treats every
+        number for itself:
+
+        >>> class Halve(keras.layers.Layer):
+        ...     def call(self, x):
+        ...         return x / 2
+        >>> register_rule(Halve, ElementwiseRule())
+    """
+    if not (isinstance(layer_class, type) and issubclass(layer_class, keras.layers.Layer)):
+        raise MotherNetsError(
+            "`layer_class` must be a class of layers", received=repr(layer_class)
+        )
+    if not isinstance(rule, Rule):
+        raise MotherNetsError(
+            "`rule` must be an instance of a `Rule`",
+            received=repr(rule),
+            fix="Derive a class from `km.Rule` and pass an instance of it",
+        )
+    _RULES[layer_class] = rule
+
+
+def rule_for(node: Node) -> Rule:
+    """The rule of a call.
+
+    Raises:
+        GraphError: No rule is known; the message names the layer and the way out.
+    """
+    if node.activation is not None:
+        return _ACTIVATION
+    rule = _RULES.get(node.layer.cls)
+    if rule is None:
+        what = "operation" if node.layer.is_operation else "layer class"
+        raise GraphError(
+            f"Layer `{node.layer.name}`: there is no rule for the {what} `{node.layer.cls.__name__}`",
+            fix="Register one with `km.register_rule(layer_class, rule)`",
+        )
+    return rule
+
+
+def check_rules(architecture: Architecture) -> None:
+    """Raise `GraphError` if a call of an architecture has no rule."""
+    for node in architecture.nodes:
+        rule_for(node)

@@ -1,0 +1,268 @@
+"""The interface of a rule: all that surgery must know of one layer family.
+
+Surgery walks a mother and a member side by side. For a pair of calls that
+correspond, the rule of their layer says (1) whether the two are the same but
+for sizes that may grow (`meet`), (2) how channels pass through (`flow`), and
+(3) which axes of which variable belong to which channels (`roles`). All
+arithmetic on weights then follows from the roles, in one place, for all layers.
+
+A call that only the member has is treated as if it corresponded to an identity
+of the mother's, with weights that the rule writes down (`identity_values`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from keras_mothernets.graph import Activation, Node, Shape, TensorRef
+from keras_mothernets.rules.spaces import Axis, Spaces
+
+Axes = tuple[Axis, ...]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """An axis of a variable along which the mother's entries are copied.
+
+    Args:
+        axis: The tensor axis to which it belongs.
+        odd: Whether a negated copy of the channel needs a negated entry.
+    """
+
+    axis: Axis
+    odd: bool = False
+
+
+@dataclass(frozen=True)
+class Split:
+    """An axis that is summed over: entries for copies of a channel add up to the mother's."""
+
+    axis: Axis
+
+
+@dataclass(frozen=True)
+class Taps:
+    """A spatial axis of a kernel: the mother's taps stand at `offset`, zeros elsewhere."""
+
+    offset: int
+
+
+@dataclass(frozen=True)
+class Keep:
+    """An axis that is the same in both."""
+
+
+Role = Copy | Split | Taps | Keep
+
+
+class Refusal(str):
+    """Why something cannot be done, as half a sentence; never an exception by itself."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """What is known of the numbers that flow at some place.
+
+    Args:
+        low: No number is below this.
+        high: No number is above this.
+        fixed_by: An idempotent activation that leaves every such number unchanged.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    fixed_by: Activation | None = None
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Mean and variance per channel of what flows at some place, each of shape `(channels,)`."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+
+
+# Config entries that say nothing about the function of a trained layer.
+_IRRELEVANT = frozenset({"name", "dtype", "trainable", "seed", "quantization_config", "autocast"})
+_IRRELEVANT_ENDINGS = ("_initializer", "_regularizer", "_constraint")
+
+
+class Rule:
+    """Base of all rules, and the rule of layers about which nothing needs saying.
+
+    A subclass for a layer family sets the attributes and overrides the methods
+    in which its layers differ. `register_rule` tells surgery to use it.
+    """
+
+    width: str | None = None
+    """Config entry that holds the number of channels that the layer makes."""
+
+    flags: tuple[str, ...] = ()
+    """Config entries for variables that may be absent: the mother has them if all members do."""
+
+    free: frozenset[str] = frozenset()
+    """Config entries that may differ without changing what an inference computes."""
+
+    is_linear: bool = False
+    """Whether the output is a linear function of the input, plus a bias."""
+
+    carries_sign: bool = False
+    """Whether a negated input channel gives a negated output channel."""
+
+    holds_settings: bool = False
+    """Whether the variables are settings of the user's (a Normalization's mean), not learned."""
+
+    is_transparent: bool = False
+    """Whether the layer gives back its input at inference, so that it can be there or not."""
+
+    def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
+        """The largest call from which both can be grown, as changes to the config of the first.
+
+        Args:
+            first: A call in one network.
+            second: The call in another that may correspond to it.
+
+        Returns:
+            The config entries that differ from the first's, or why there is no such call.
+        """
+        if first.layer.cls is not second.layer.cls:
+            return Refusal(f"`{first.kind}` is not `{second.kind}`")
+        if static_arguments(first) != static_arguments(second):
+            return Refusal("they are called with different arguments")
+        changes: dict[str, Any] = {}
+        for key in dict.fromkeys([*first.config, *second.config]):
+            ours, theirs = first.config.get(key), second.config.get(key)
+            if not self._matters(key) or same(ours, theirs):
+                continue
+            if key == self.width and isinstance(ours, int) and isinstance(theirs, int):
+                changes[key] = min(ours, theirs)
+            elif key in self.flags:
+                changes[key] = False
+            else:
+                return Refusal(f"`{key}` is {_short(ours)} in one and {_short(theirs)} in the other")
+        return {key: value for key, value in changes.items() if value != first.config.get(key)}
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        """Pass channels through a pair of calls.
+
+        Args:
+            mother: The call in the mother, or an identity that stands for it.
+            member: The call in the member.
+            inputs: Axes of each input tensor, the batch axis left out.
+            spaces: Where fresh axes are made, and axes joined or pinned.
+
+        Returns:
+            Axes of each output tensor.
+
+        Raises:
+            SurgeryError: The channels cannot pass.
+        """
+        return (inputs[0],)
+
+    def roles(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], outputs: Sequence[Axes]
+    ) -> dict[str, tuple[Role, ...]]:
+        """What each axis of each variable of the member belongs to.
+
+        Returns:
+            For each variable by name one role per axis.
+        """
+        return {
+            name: tuple(Keep() for _ in shape) for name, shape in member.layer.variables.items()
+        }
+
+    def value(self, node: Node, value: Value) -> Value:
+        """What is known of the numbers that come out, given what is known of those that go in."""
+        return Value()
+
+    def absent(self, name: str) -> float:
+        """The number that a variable of the member's gets where the mother has no such variable."""
+        return 0.0
+
+    def rebase(
+        self, mother: Node, member: Node, values: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """The mother's weights as they would be under the member's constants (an epsilon, say)."""
+        return values
+
+    def cannot_insert(self, node: Node) -> Refusal | None:
+        """Why the call cannot be made an identity; None if it can, wherever shapes allow."""
+        return Refusal(f"a {node.kind} layer is never an identity")
+
+    def identity_node(self, node: Node, channels: int) -> Node:
+        """The identity on `channels` channels to which an inserted call is said to correspond."""
+        return node
+
+    def identity_values(
+        self, node: Node, channels: int, statistics: Statistics | None
+    ) -> dict[str, np.ndarray]:
+        """Weights of that identity, by variable name.
+
+        Args:
+            node: The inserted call of the member.
+            channels: Number of channels of the mother's tensor at that place.
+            statistics: Mean and variance of what flows there, for normalisations.
+        """
+        return {}
+
+    def channel_axis(self, node: Node) -> int:
+        """Which output axis, the batch axis left out, holds the channels."""
+        rank = len(node.output_shapes[0])
+        return 0 if node.config.get("data_format") == "channels_first" else rank - 1
+
+    def _matters(self, key: str) -> bool:
+        return not (
+            key in _IRRELEVANT or key in self.free or key.endswith(_IRRELEVANT_ENDINGS)
+        )
+
+
+def static_arguments(node: Node) -> Any:
+    """The arguments of a call that are not tensors, for comparison."""
+    kwargs = {key: str(value) for key, value in node.kwargs.items() if not _is_tensor(value)}
+    positional = [str(value) for value in node.args if not _is_tensor(value)]
+    return positional, {k: v for k, v in kwargs.items() if v != "None"}
+
+
+def with_config(node: Node, changes: Mapping[str, Any]) -> Node:
+    """The same call of a layer with another config."""
+    config = MappingProxyType({**node.config, **changes})
+    return replace(node, layer=replace(node.layer, config=config))
+
+
+def with_channels(shape: Shape, axis: int, channels: int | None) -> Shape:
+    """A shape with another size on one axis."""
+    return (*shape[:axis], channels, *shape[axis + 1 :])
+
+
+def keep_position(node: Node) -> bool:
+    """Whether a call keeps the sizes of all axes but the channel axis."""
+    axis = 0 if node.config.get("data_format") == "channels_first" else -1
+    ours, theirs = list(node.input_shapes[0]), list(node.output_shapes[0])
+    del ours[axis], theirs[axis]
+    return ours == theirs
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two config entries are equal; they may hold arrays."""
+    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
+        return np.array_equal(first, second)
+    if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
+        return len(first) == len(second) and all(map(same, first, second))
+    return bool(first == second)
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, TensorRef)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

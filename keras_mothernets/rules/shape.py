@@ -1,0 +1,206 @@
+"""Rules of layers that move numbers without changing them: Flatten, Reshape, Permute, padding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_mothernets.errors import SurgeryError
+from keras_mothernets.graph import Node
+from keras_mothernets.rules.rule import Axes, Refusal, Rule, Value, static_arguments
+from keras_mothernets.rules.spaces import Atom, Axis, Product, Size, Spaces, parts
+
+
+class FlattenRule(Rule):
+    """Flatten: one axis that runs over all, the last one fastest."""
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        axes = list(inputs[0])
+        if member.config.get("data_format") == "channels_first" and len(axes) > 1:
+            # Keras moves the channels to the end first, whatever the data format.
+            axes = [*axes[1:], axes[0]]
+        return ((axes[0] if len(axes) == 1 else Product(tuple(axes)),),)
+
+    def value(self, node: Node, value: Value) -> Value:
+        return value
+
+
+class ReshapeRule(Rule):
+    """Reshape: axes are merged and taken apart, as long as each stays a run of whole axes."""
+
+    def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
+        if first.layer.cls is not second.layer.cls:
+            return Refusal(f"`{first.kind}` is not `{second.kind}`")
+        if static_arguments(first) != static_arguments(second):
+            return Refusal("they are called with different arguments")
+        ours, theirs = first.output_shapes[0], second.output_shapes[0]
+        if len(ours) != len(theirs):
+            return Refusal(f"they reshape to {len(ours)} and to {len(theirs)} axes")
+        target = tuple(
+            -1 if a is None or b is None else min(a, b) for a, b in zip(ours, theirs, strict=True)
+        )
+        known = tuple(-1 if size is None else size for size in ours)
+        return {} if target == known else {"target_shape": target}
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        wanted = list(zip(mother.output_shapes[0], member.output_shapes[0], strict=True))
+        return (_regroup([factor for axis in inputs[0] for factor in _factors(axis, spaces)],
+                         wanted, spaces),)  # fmt: skip
+
+    def value(self, node: Node, value: Value) -> Value:
+        return value
+
+
+class PermuteRule(Rule):
+    """Permute: the axes in another order."""
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        return (tuple(inputs[0][position - 1] for position in member.config["dims"]),)
+
+    def value(self, node: Node, value: Value) -> Value:
+        return value
+
+
+class RepeatVectorRule(Rule):
+    """RepeatVector: a new first axis along which all is the same."""
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        repeats = member.config["n"]
+        return ((spaces.fixed(repeats, repeats, "RepeatVector makes it"), *inputs[0]),)
+
+    def value(self, node: Node, value: Value) -> Value:
+        return value
+
+
+class ResizingRule(Rule):
+    """ZeroPadding, Cropping, UpSampling, and pooling: spatial axes change, channels pass.
+
+    Args:
+        pads: Whether zeros are added to what flows.
+        blends: Whether numbers are averaged, so that what an activation fixed may be lost.
+    """
+
+    def __init__(self, *, pads: bool = False, blends: bool = False) -> None:
+        self._pads = pads
+        self._blends = blends
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        channel = self.channel_axis(member)
+        reason = f"{member.kind} works along it"
+        out: list[Axis] = []
+        for position, axis in enumerate(inputs[0]):
+            if position == channel:
+                out.append(axis)
+                continue
+            spaces.pin(axis, reason)
+            sizes = mother.output_shapes[0][position], member.output_shapes[0][position]
+            out.append(spaces.fixed(*sizes, reason))
+        return (tuple(out),)
+
+    def value(self, node: Node, value: Value) -> Value:
+        low, high = (min(value.low, 0.0), max(value.high, 0.0)) if self._pads else (
+            value.low,
+            value.high,
+        )  # fmt: skip
+        return Value(low, high, None if self._blends else value.fixed_by)
+
+
+class GlobalPoolingRule(Rule):
+    """Global pooling: spatial axes go away or become of size one, channels pass."""
+
+    def __init__(self, *, blends: bool) -> None:
+        self._blends = blends
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        first = member.config.get("data_format") == "channels_first"
+        channel = 0 if first else len(inputs[0]) - 1
+        for position, axis in enumerate(inputs[0]):
+            if position != channel:
+                spaces.pin(axis, f"{member.kind} pools over it")
+        if not member.config.get("keepdims"):
+            return ((inputs[0][channel],),)
+        return (
+            tuple(
+                axis if position == channel else spaces.fixed(1, 1, "it is pooled")
+                for position, axis in enumerate(inputs[0])
+            ),
+        )
+
+    def value(self, node: Node, value: Value) -> Value:
+        return Value(value.low, value.high, None if self._blends else value.fixed_by)
+
+
+def _factors(axis: Axis, spaces: Spaces) -> list[Axis]:
+    axis = spaces.find(axis)
+    if isinstance(axis, Product):
+        return [factor for part in parts(axis) for factor in _factors(part, spaces)]
+    return [axis]
+
+
+def _regroup(factors: list[Axis], wanted: list[tuple[Size, Size]], spaces: Spaces) -> Axes:
+    """Spread factors over axes of the wanted sizes, taking atoms apart where one is too large."""
+    left = [factor for factor in factors if spaces.size(factor) != (1, 1)]
+    axes = tuple(_fill_axis(left, sizes, spaces) for sizes in wanted)
+    if left:
+        raise _mixed(spaces.size(left[0]))
+    return axes
+
+
+def _fill_axis(left: list[Axis], wanted: tuple[Size, Size], spaces: Spaces) -> Axis:
+    """Take factors off the front of `left` until they make up an axis of the wanted sizes."""
+    if wanted == (1, 1):
+        return spaces.fixed(1, 1, "a reshape makes it")
+    if left and spaces.size(left[0]) == wanted:
+        return left.pop(0)
+    taken: list[Axis] = []
+    missing = wanted
+    while missing != (1, 1):
+        if not left or None in missing or None in spaces.size(left[0]):
+            raise _mixed(wanted)
+        factor = left.pop(0)
+        if not _divides(spaces.size(factor), missing):
+            factor, rest = _take_apart(factor, missing, spaces)
+            left.insert(0, rest)
+        taken.append(factor)
+        missing = _ratio(missing, spaces.size(factor))
+    return taken[0] if len(taken) == 1 else Product(tuple(taken))
+
+
+def _take_apart(
+    factor: Axis, first: tuple[Size, Size], spaces: Spaces
+) -> tuple[Axis, Axis]:
+    """Refine an atom into a piece of the given sizes and the rest."""
+    have = spaces.size(factor)
+    if not isinstance(factor, Atom) or not _divides(first, have):
+        raise _mixed(first)
+    one, other = spaces.refine(factor, [first, _ratio(have, first)])
+    return one, other
+
+
+def _divides(small: tuple[Size, Size], large: tuple[Size, Size]) -> bool:
+    return all(bool(s) and (n or 0) % (s or 1) == 0 for s, n in zip(small, large, strict=True))
+
+
+def _ratio(large: tuple[Size, Size], small: tuple[Size, Size]) -> tuple[Size, Size]:
+    return (large[0] or 0) // (small[0] or 1), (large[1] or 0) // (small[1] or 1)
+
+
+def _mixed(sizes: tuple[Size, Size]) -> SurgeryError:
+    return SurgeryError(
+        "A reshape mixes channels with other axes",
+        expected="every new axis to be a run of whole old ones, or an even part of one",
+        received=f"an axis of size {sizes[1]} (in the smaller network {sizes[0]})",
+        fix="Reshape so that the channels keep an axis of their own",
+    )

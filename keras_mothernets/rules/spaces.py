@@ -1,0 +1,317 @@
+"""Channel spaces: which tensor axes must be widened by one and the same index map.
+
+Two calls that correspond, one in the mother and one in the member, are walked
+through side by side. Every axis of a tensor is an expression over *atoms*; an
+atom is an axis that some layer makes, with its size in the mother and in the
+member. `Flatten` makes a product of axes, `Concatenate` a sum, a depthwise
+convolution a product with its multiplier. Where two axes must agree, they are
+joined; where a reshape takes an atom apart, it is refined into a product.
+
+Once the walk is over, every atom that is left free gets an index map
+(new channel -> old channel), and the map of each axis follows from its atoms.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from keras_mothernets.errors import SurgeryError
+
+
+@dataclass(frozen=True)
+class Atom:
+    """An axis that stands for itself, told by a number."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Product:
+    """An axis that runs over several axes, the last one fastest (Flatten, depthwise)."""
+
+    factors: tuple[Axis, ...]
+
+
+@dataclass(frozen=True)
+class Concat:
+    """An axis made of axes one after the other (Concatenate)."""
+
+    parts: tuple[Axis, ...]
+
+
+@dataclass(frozen=True)
+class Paired:
+    """An axis that holds f(x) and f(-x) for every x, where f(x) - f(-x) = constant * x."""
+
+    axis: Axis
+    constant: float
+
+
+Axis = Atom | Product | Concat | Paired
+Size = int | None
+
+
+@dataclass(frozen=True)
+class Map:
+    """How the channels of a member come from those of the mother.
+
+    Args:
+        index: For each member channel the mother channel it copies, shape `(member_size,)`.
+        size: Number of channels in the mother.
+        sign: +1 or -1 for each member channel; None where all are +1.
+        constant: For an axis that holds f(x) and f(-x): the c of f(x) - f(-x) = c * x.
+    """
+
+    index: np.ndarray
+    size: int
+    sign: np.ndarray | None = None
+    constant: float | None = None
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing is copied, moved or negated."""
+        return (
+            self.sign is None
+            and len(self.index) == self.size
+            and bool((self.index == np.arange(self.size)).all())
+        )
+
+
+@dataclass
+class _Entry:
+    mother: Size
+    member: Size
+    pinned: str | None = None
+    signed: bool = False
+    replaced_by: Axis | None = None
+
+
+@dataclass
+class Spaces:
+    """The atoms of one walk, and what is known about them."""
+
+    _entries: list[_Entry] = field(default_factory=list)
+
+    def new(self, mother: Size, member: Size) -> Atom:
+        """A fresh atom that may be widened from `mother` to `member` channels."""
+        self._entries.append(_Entry(mother, member))
+        return Atom(len(self._entries) - 1)
+
+    def fixed(self, mother: Size, member: Size, reason: str) -> Atom:
+        """A fresh atom that must stay as it is."""
+        atom = self.new(mother, member)
+        self.pin(atom, reason)
+        return atom
+
+    def size(self, axis: Axis) -> tuple[Size, Size]:
+        """Sizes of an axis in the mother and in the member; None where unknown."""
+        axis = self.find(axis)
+        if isinstance(axis, Atom):
+            entry = self._entries[axis.number]
+            return entry.mother, entry.member
+        sizes = [self.size(part) for part in parts(axis)]
+        combine = math.prod if isinstance(axis, Product) else sum
+        return tuple(  # type: ignore[return-value]
+            None if any(size is None for size in column) else combine(column)
+            for column in zip(*sizes, strict=True)
+        )
+
+    def find(self, axis: Axis) -> Axis:
+        """The expression for which an axis stands by now."""
+        while isinstance(axis, Atom):
+            replaced_by = self._entries[axis.number].replaced_by
+            if replaced_by is None:
+                return axis
+            axis = replaced_by
+        return axis
+
+    def pin(self, axis: Axis, reason: str) -> None:
+        """Demand that an axis stays as it is: same size, no channel moved.
+
+        Args:
+            axis: Any axis.
+            reason: Completes "... must keep its size because ...".
+
+        Raises:
+            SurgeryError: The sizes differ, or the axis carries negated copies.
+        """
+        axis = self.find(axis)
+        if not isinstance(axis, Atom):
+            for part in parts(axis):
+                self.pin(part, reason)
+            return
+        entry = self._entries[axis.number]
+        if entry.mother != entry.member or entry.signed:
+            raise SurgeryError(
+                f"An axis must keep its size because {reason}",
+                expected=f"{_text(entry.mother)} as in the smaller network",
+                received=_text(entry.member),
+            )
+        entry.pinned = entry.pinned or reason
+
+    def sign(self, axis: Axis) -> None:
+        """Let an axis carry each channel at least once as it is and once negated."""
+        axis = self.find(axis)
+        if not isinstance(axis, Atom) or self._entries[axis.number].pinned:
+            raise SurgeryError("Negated copies need an axis made by one layer alone")
+        self._entries[axis.number].signed = True
+
+    def join(self, first: Axis, second: Axis) -> None:
+        """Demand that two axes are widened by the same map.
+
+        Raises:
+            SurgeryError: Their sizes or their make-up differ.
+        """
+        first, second = self.find(first), self.find(second)
+        if first == second:
+            return
+        if self.size(first) != self.size(second):
+            raise SurgeryError(
+                "Two axes that must agree have different sizes",
+                expected=str(self.size(first)),
+                received=str(self.size(second)),
+            )
+        if isinstance(first, Atom):
+            self._replace(first, second)
+        elif isinstance(second, Atom):
+            self._replace(second, first)
+        else:
+            self._join_parts(first, second)
+
+    def refine(self, atom: Atom, sizes: list[tuple[Size, Size]]) -> tuple[Atom, ...]:
+        """Take an atom apart into a product of fresh ones, of the given sizes."""
+        entry = self._entries[atom.number]
+        factors = tuple(
+            self.fixed(mother, member, entry.pinned) if entry.pinned else self.new(mother, member)
+            for mother, member in sizes
+        )
+        entry.replaced_by = Product(factors)
+        return factors
+
+    def maps(self, seed: int) -> Maps:
+        """Choose the index maps of all free atoms.
+
+        Args:
+            seed: Seed of the choice of copies.
+
+        Returns:
+            A `Maps` that gives the map of any axis.
+
+        Raises:
+            SurgeryError: An axis is narrower in the member than in the mother.
+        """
+        return Maps(self, {n: self._choose(n, seed) for n in range(len(self._entries))})
+
+    def limits(self, axis: Axis) -> tuple[Size, Size]:
+        """Largest mother size that this member allows, and the member's size."""
+        axis = self.find(axis)
+        if not isinstance(axis, Atom):
+            return self.size(axis)
+        entry = self._entries[axis.number]
+        if entry.member is None:
+            return None, None
+        return (entry.member // 2 if entry.signed else entry.member), entry.member
+
+    def _choose(self, number: int, seed: int) -> Map | None:
+        entry = self._entries[number]
+        if entry.replaced_by is not None or entry.mother is None or entry.member is None:
+            return None
+        needed = 2 * entry.mother if entry.signed else entry.mother
+        if entry.member < needed:
+            raise SurgeryError(
+                "A layer is too narrow",
+                expected=f"at least {needed} channels",
+                received=str(entry.member),
+            )
+        generator = np.random.default_rng([seed, number])
+        kept = np.arange(entry.mother)
+        first = np.concatenate([kept, kept]) if entry.signed else kept
+        drawn = generator.integers(0, entry.mother, entry.member - len(first))
+        index = np.concatenate([first, drawn])
+        if not entry.signed:
+            return Map(index, entry.mother)
+        signs = np.concatenate(
+            [np.ones(entry.mother), -np.ones(entry.mother), generator.choice([-1.0, 1.0], len(drawn))]
+        )
+        return Map(index, entry.mother, signs)
+
+    def _replace(self, atom: Atom, by: Axis) -> None:
+        entry = self._entries[atom.number]
+        if entry.pinned:
+            self.pin(by, entry.pinned)
+        if entry.signed:
+            self.sign(by)
+        entry.replaced_by = by
+
+    def _join_parts(self, first: Axis, second: Axis) -> None:
+        ours, theirs = parts(first), parts(second)
+        if type(first) is not type(second) or len(ours) != len(theirs):
+            raise SurgeryError(
+                "Two axes that must agree are made up differently",
+                expected=str(self.size(first)),
+                received=str(self.size(second)),
+            )
+        for ours_part, theirs_part in zip(ours, theirs, strict=True):
+            self.join(ours_part, theirs_part)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The index maps of a walk, for every axis."""
+
+    _spaces: Spaces
+    _atoms: dict[int, Map | None]
+
+    def __getitem__(self, axis: Axis) -> Map | None:
+        """The map of an axis; None where its size is not known, so that nothing may move."""
+        axis = self._spaces.find(axis)
+        if isinstance(axis, Atom):
+            return self._atoms[axis.number]
+        maps = [self[part] for part in parts(axis)]
+        known = [part for part in maps if part is not None]
+        if len(known) < len(maps):
+            return None
+        if isinstance(axis, Paired):
+            return replace(known[0], constant=axis.constant)
+        return _product(known) if isinstance(axis, Product) else _concat(known)
+
+
+def parts(axis: Axis) -> tuple[Axis, ...]:
+    """The axes of which an axis is made up; none for an atom."""
+    if isinstance(axis, Product):
+        return axis.factors
+    if isinstance(axis, Concat):
+        return axis.parts
+    return (axis.axis,) if isinstance(axis, Paired) else ()
+
+
+def _product(maps: list[Map]) -> Map:
+    index, size = np.zeros(1, dtype=np.int64), 1
+    sign: np.ndarray | None = None
+    for factor in maps:
+        index = (index[:, None] * factor.size + factor.index[None, :]).reshape(-1)
+        if sign is not None or factor.sign is not None:
+            before = np.ones(len(index) // len(factor.index)) if sign is None else sign
+            own = np.ones(len(factor.index)) if factor.sign is None else factor.sign
+            sign = (before[:, None] * own[None, :]).reshape(-1)
+        size *= factor.size
+    constants = [factor.constant for factor in maps if factor.constant is not None]
+    return Map(index, size, sign, constants[0] if constants else None)
+
+
+def _concat(maps: list[Map]) -> Map:
+    offsets = np.cumsum([0, *[part.size for part in maps]])
+    index = np.concatenate(
+        [part.index + offset for part, offset in zip(maps, offsets, strict=False)]
+    )
+    if all(part.sign is None for part in maps):
+        return Map(index, int(offsets[-1]))
+    signs = [np.ones(len(part.index)) if part.sign is None else part.sign for part in maps]
+    return Map(index, int(offsets[-1]), np.concatenate(signs))
+
+
+def _text(size: Size) -> str:
+    return "an unknown size" if size is None else str(size)

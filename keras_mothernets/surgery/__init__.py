@@ -1,0 +1,29 @@
+"""CHANGE: hatch members, widen, deepen and enlarge kernels, and prove that nothing changed."""
+
+from keras_mothernets.graph import clone
+from keras_mothernets.surgery.alignment import Alignment, align
+from keras_mothernets.surgery.correspondence import Correspondence, correspond
+from keras_mothernets.surgery.edit import deepen, enlarge_kernels, widen
+from keras_mothernets.surgery.hatch import apply_plan, can_hatch, hatch
+from keras_mothernets.surgery.plan import HatchPlan, explain, make_plan, plan_pairs
+from keras_mothernets.surgery.verify import deviation_on, max_deviation
+
+__all__ = [
+    "Alignment",
+    "Correspondence",
+    "HatchPlan",
+    "align",
+    "apply_plan",
+    "can_hatch",
+    "clone",
+    "correspond",
+    "deepen",
+    "deviation_on",
+    "enlarge_kernels",
+    "explain",
+    "hatch",
+    "make_plan",
+    "max_deviation",
+    "plan_pairs",
+    "widen",
+]

@@ -1,0 +1,108 @@
+"""Mean and variance of what flows into an inserted BatchNormalization.
+
+In training a BatchNormalization divides by the statistics of the batch. To be
+an identity there too, its scale and offset must be the standard deviation and
+mean of what flows in. They are measured on calibration data, or derived from
+the BatchNormalization and activations before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_mothernets.graph import Architecture, Node, build, copy_into_flat, live_layers
+from keras_mothernets.rules import Statistics, rule_for
+
+
+def measure(
+    mother: keras.Model, architecture: Architecture, places: Mapping[int, int], calibration: Any
+) -> dict[int, Statistics]:
+    """Measure statistics on data, as the mother computes in training mode without dropout.
+
+    Args:
+        mother: The live mother; it is copied and stays as it is.
+        architecture: What was read from it.
+        places: For each tensor wanted its channel axis, the batch axis left out.
+        calibration: Inputs of the mother, a few hundred examples.
+
+    Returns:
+        The statistics of each tensor.
+    """
+    probe = build(
+        architecture,
+        name="calibration",
+        blank=True,
+        keep=lambda node: not rule_for(node).is_transparent,
+        outputs=list(places),
+    )
+    copy_into_flat(mother, architecture, probe)
+    inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, calibration)
+    found = keras.tree.flatten(probe(inputs, training=True))
+    return {
+        tensor: _moments(keras.ops.convert_to_numpy(value), axis)
+        for (tensor, axis), value in zip(places.items(), found, strict=True)
+    }
+
+
+def derive(mother: keras.Model, architecture: Architecture, tensor: int) -> Statistics | None:
+    """Statistics in closed form: behind a BatchNormalization each channel is nearly normal.
+
+    Its mean is beta and its standard deviation |gamma|; what activations after
+    it make of that follows by quadrature. Pooling in between is passed over.
+
+    Args:
+        mother: The live mother.
+        architecture: What was read from it.
+        tensor: Number of the tensor.
+
+    Returns:
+        The statistics, or None if no BatchNormalization stands before it.
+    """
+    behind: list[Node] = []
+    for node in _upstream(architecture, tensor):
+        if node.layer.cls is keras.layers.BatchNormalization and node.activation is None:
+            return _through(_normal(live_layers(mother)[node.layer.path]), behind[::-1])
+        if node.activation is None and node.layer.variables:
+            return None
+        behind.append(node)
+    return None
+
+
+def _upstream(architecture: Architecture, tensor: int) -> Sequence[Node]:
+    makers = {out: node for node in architecture.nodes for out in node.outputs}
+    found = []
+    while tensor in makers:
+        found.append(makers[tensor])
+        tensor = makers[tensor].inputs[0]
+    return found
+
+
+def _normal(layer: Any) -> Statistics:
+    size = layer.moving_mean.shape[0]
+    beta = keras.ops.convert_to_numpy(layer.beta) if layer.center else np.zeros(size)
+    gamma = keras.ops.convert_to_numpy(layer.gamma) if layer.scale else np.ones(size)
+    return Statistics(beta.astype("float64"), gamma.astype("float64") ** 2)
+
+
+def _through(statistics: Statistics, nodes: Sequence[Node]) -> Statistics:
+    """Moments of f(z) for normal z, by the trapezoidal rule on 8 standard deviations."""
+    grid = np.linspace(-8.0, 8.0, 401)
+    weights = np.exp(-0.5 * grid**2)
+    weights /= weights.sum()
+    values = statistics.mean[:, None] + np.sqrt(statistics.variance)[:, None] * grid[None, :]
+    for node in nodes:
+        if node.activation is not None and not node.activation.mixes_channels:
+            values = keras.ops.convert_to_numpy(
+                node.activation.function(keras.ops.convert_to_tensor(values.astype("float32")))
+            ).astype("float64")
+    mean = values @ weights
+    return Statistics(mean, ((values - mean[:, None]) ** 2) @ weights)
+
+
+def _moments(values: np.ndarray, axis: int) -> Statistics:
+    flat = np.moveaxis(values, axis + 1, -1).reshape(-1, values.shape[axis + 1]).astype("float64")
+    return Statistics(flat.mean(axis=0), flat.var(axis=0))
