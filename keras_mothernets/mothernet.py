@@ -27,8 +27,8 @@ from keras_mothernets.graph import (
     read,
 )
 from keras_mothernets.member import Member, as_members
-from keras_mothernets.rules import Axis, Product, Spaces, check_rules, rule_for, with_config
-from keras_mothernets.surgery import align, correspond, make_plan
+from keras_mothernets.rules import Atom, Axis, Product, Spaces, check_rules, rule_for, with_config
+from keras_mothernets.surgery import align, correspond, make_plan, meet
 
 _ALL_ORDERS_UP_TO = 3
 _SOME_ORDERS_UP_TO = 10
@@ -60,8 +60,8 @@ def mothernet(members: Sequence[Any], *, name: str = "mothernet", seed: int = 0)
 
     Example:
         >>> def net(units, name):
-        ...     layers = [keras.Input((4,)), keras.layers.Dense(units, "relu"), keras.layers.Dense(2)]
-        ...     return keras.Sequential(layers, name=name)
+        ...     hidden, head = keras.layers.Dense(units, "relu"), keras.layers.Dense(2)
+        ...     return keras.Sequential([keras.Input((4,)), hidden, head], name=name)
         >>> mothernet([net(3, "a"), net(5, "b")]).layers[1].units
         3
 
@@ -145,9 +145,7 @@ def equal_architectures(first: Architecture, second: Architecture) -> bool:
     for ours, theirs in zip(first.nodes, second.nodes, strict=True):
         if tuple(tensors[tensor] for tensor in ours.inputs) != theirs.inputs:
             return False
-        if (ours.activation is None) != (theirs.activation is None):
-            return False
-        if rule_for(ours).meet(ours, theirs) != {} or rule_for(ours).meet(theirs, ours) != {}:
+        if meet(ours, theirs) != {} or meet(theirs, ours) != {}:
             return False
         tensors.update(zip(ours.outputs, theirs.outputs, strict=True))
     return tuple(tensors[tensor] for tensor in first.outputs) == second.outputs
@@ -287,6 +285,9 @@ def _limits(common: Architecture, member: Architecture) -> dict[tuple[str, ...],
         room = found.spaces.limits(_last(made, found.spaces))[0]
         if step.how == "matched":
             path: tuple[str, ...] | None = step.mother.layer.path
+            if room is not None and isinstance(made, Atom):
+                # A reshape may have taken the axis apart since.
+                room *= _repeats(made, found.spaces)
         else:
             # What is inserted must pass on all channels of the axis that it reads.
             path = makers.get(_last(source[channel], found.spaces))
@@ -300,10 +301,7 @@ def _limits(common: Architecture, member: Architecture) -> dict[tuple[str, ...],
 
 def _repeats(axis: Axis, spaces: Spaces) -> int:
     """How often an axis runs over its last factor (pixels of a Flatten)."""
-    found = spaces.find(axis)
-    if not isinstance(found, Product):
-        return 1
-    return math.prod(spaces.size(factor)[0] or 1 for factor in found.factors[:-1])
+    return (spaces.size(axis)[0] or 1) // (spaces.size(_last(axis, spaces))[0] or 1)
 
 
 def _last(axis: Axis, spaces: Spaces) -> Axis:

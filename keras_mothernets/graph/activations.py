@@ -224,7 +224,13 @@ def from_operation(class_name: str, config: Mapping[str, Any]) -> Activation | N
     settings = {key: value for key, value in config.items() if key != "name"}
     if name == "leaky_relu":
         return _leaky(float(settings["negative_slope"]))
-    defaults: dict[str, Any] = {"alpha": 1.0, "approximate": False, "axis": -1, "threshold": 0.5, "b": 4}
+    defaults: dict[str, Any] = {
+        "alpha": 1.0,
+        "approximate": False,
+        "axis": -1,
+        "threshold": 0.5,
+        "b": 4,
+    }
     changed = {key: value for key, value in settings.items() if value != defaults.get(key)}
     return Activation(name, tuple(sorted(changed.items())))
 

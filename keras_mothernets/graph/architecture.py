@@ -91,7 +91,7 @@ class Node:
 
     @property
     def num_params(self) -> int:
-        """Parameters of the node; those of a layer count at the layer, not at its fused activation."""
+        """Parameters of the layer; a fused activation has none of its own."""
         return 0 if self.fused else self.layer.num_params
 
 

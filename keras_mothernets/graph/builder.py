@@ -173,7 +173,11 @@ def _clone_graph(model: keras.Model, dtype: str | None, made: dict[int, Any]) ->
 
 def _same_class(model: keras.Model, inputs: Any, outputs: Any) -> keras.Model:
     graph = keras.Model(inputs, outputs, name=model.name)
-    return keras.Sequential(graph.layers, name=model.name) if isinstance(model, keras.Sequential) else graph
+    return (
+        keras.Sequential(graph.layers, name=model.name)
+        if isinstance(model, keras.Sequential)
+        else graph
+    )
 
 
 def _clone_operation(operation: Any, dtype: str | None, made: dict[int, Any]) -> Any:

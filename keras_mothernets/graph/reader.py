@@ -282,8 +282,6 @@ def _unknown_activation(layer: Layer, received: object) -> GraphError:
 
 def _with_refs(structure: Any, tensors: Mapping[int, int]) -> Any:
     return keras.tree.map_structure(
-        lambda leaf: (
-            TensorRef(tensors[id(leaf)]) if isinstance(leaf, keras.KerasTensor) else leaf
-        ),
+        lambda leaf: TensorRef(tensors[id(leaf)]) if isinstance(leaf, keras.KerasTensor) else leaf,
         structure,
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from keras_mothernets.graph.architecture import Architecture, Chain, Node, Shape
+    from keras_mothernets.graph.architecture import Architecture, Chain, Node, Region, Shape
 
 # Config entries worth a reader's time, in this order.
 _SHOWN = (
@@ -57,18 +57,24 @@ def _chain_rows(chain: Chain, indent: str) -> list[tuple[str, str, str, str, str
     rows: list[tuple[str, str, str, str, str]] = []
     seen: set[tuple[str, ...]] = set()
     for item in chain.items:
-        if not hasattr(item, "branches"):
-            rows.append(_node_row(item, indent, seen))
-            continue
-        for number, branch in enumerate(item.branches, start=1):
-            rows.append((f"{indent}| branch {number} of {len(item.branches)}", "", "", "", ""))
-            rows += _chain_rows(branch, indent + "|  ")
-        if item.merge is not None:
-            rows.append(_node_row(item.merge, indent, seen))
+        if hasattr(item, "branches"):
+            rows += _region_rows(cast("Region", item), indent, seen)
         else:
-            rows.append((f"{indent}| whole region, kept as it is", "", "", "", ""))
-            rows += [_node_row(node, indent + "|  ", seen) for node in item.nodes]
+            rows.append(_node_row(item, indent, seen))
     return rows
+
+
+def _region_rows(
+    region: Region, indent: str, seen: set[tuple[str, ...]]
+) -> list[tuple[str, str, str, str, str]]:
+    if region.merge is None:
+        head = (f"{indent}| whole region, kept as it is", "", "", "", "")
+        return [head, *(_node_row(node, indent + "|  ", seen) for node in region.nodes)]
+    rows = []
+    for number, branch in enumerate(region.branches, start=1):
+        rows.append((f"{indent}| branch {number} of {len(region.branches)}", "", "", "", ""))
+        rows += _chain_rows(branch, indent + "|  ")
+    return [*rows, _node_row(region.merge, indent, seen)]
 
 
 def _node_row(

@@ -27,9 +27,7 @@ def build_tree(nodes: Sequence[Node], inputs: Sequence[int], outputs: Sequence[i
     return Chain(tuple(_item(piece, outputs) for piece in _cut(nodes, inputs, outputs)))
 
 
-def _cut(
-    nodes: Sequence[Node], inputs: Sequence[int], outputs: Sequence[int]
-) -> list[list[Node]]:
+def _cut(nodes: Sequence[Node], inputs: Sequence[int], outputs: Sequence[int]) -> list[list[Node]]:
     readers = {tensor: 0 for node in nodes for tensor in node.outputs}
     readers |= dict.fromkeys(inputs, 0)
     for node in nodes:

@@ -16,10 +16,11 @@ from keras_mothernets.rules.rule import (
     Value,
     with_config,
 )
-from keras_mothernets.rules.spaces import Axis, Map, Maps, Paired, Product, Spaces
+from keras_mothernets.rules.spaces import Atom, Axis, Map, Maps, Paired, Product, Spaces
 
 __all__ = [
     "ActivationRule",
+    "Atom",
     "Axes",
     "Axis",
     "Copy",

@@ -168,7 +168,11 @@ class DepthwiseRule(ConvolutionRule):
         made = outputs[0][self.channel_axis(member)]
         assert isinstance(made, Product)
         taps = self.taps(mother, member)
-        kernel = (*taps, Copy(made.factors[0]), Copy(made.factors[1], odd=True))
+        kernel: tuple[Role, ...] = (
+            *taps,
+            Copy(made.factors[0]),
+            Copy(made.factors[1], odd=True),
+        )
         return {"kernel": kernel, "bias": (Copy(made, odd=True),)}
 
     def identity_sizes(self, channels: int) -> dict[str, int]:
@@ -211,7 +215,11 @@ class SeparableRule(ConvolutionRule):
         assert isinstance(middle, Product)
         made = Copy(outputs[0][channel], odd=True)
         ones = tuple(Taps(0) for _ in kernel_size(member))
-        depthwise = (*self.taps(mother, member), Copy(middle.factors[0]), Copy(middle.factors[1]))
+        depthwise: tuple[Role, ...] = (
+            *self.taps(mother, member),
+            Copy(middle.factors[0]),
+            Copy(middle.factors[1]),
+        )
         return {
             "depthwise_kernel": depthwise,
             "pointwise_kernel": (*ones, Split(middle), made),
@@ -257,14 +265,15 @@ def _spatial_sizes(node: Node) -> tuple[int | None, ...]:
 
 
 def _per_axis(value: int | Sequence[int], like: Sequence[int]) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, (tuple, list)) else tuple(value for _ in like)
+    return tuple(value for _ in like) if isinstance(value, int) else tuple(value)
 
 
 def _no_placement(small: Sequence[int], node: Node) -> str:
     return (
         f"a kernel of {_times(small)} has no exact place in one of {_times(kernel_size(node))} "
         f"with padding `{node.config['padding']}`, strides {_times(node.config['strides'])} and "
-        f"dilation {_times(node.config['dilation_rate'])} on inputs of {_times(_spatial_sizes(node))}"
+        f"dilation {_times(node.config['dilation_rate'])} on inputs of "
+        f"{_times(_spatial_sizes(node))}"
     )
 
 

@@ -16,7 +16,7 @@ from keras_mothernets.rules.convolution import (
 )
 from keras_mothernets.rules.dense import DenseRule, EmbeddingRule
 from keras_mothernets.rules.normalization import BatchNormalizationRule
-from keras_mothernets.rules.passing import ElementwiseRule, PassRule, PreprocessingRule
+from keras_mothernets.rules.passing import PassRule, PreprocessingRule
 from keras_mothernets.rules.rule import Rule
 from keras_mothernets.rules.shape import (
     FlattenRule,
@@ -89,15 +89,14 @@ def register_rule(layer_class: type, rule: Rule) -> None:
         A layer that multiplies by a constant has no variables and treats every
         number for itself:
 
+        >>> from keras_mothernets.rules import ElementwiseRule
         >>> class Halve(keras.layers.Layer):
         ...     def call(self, x):
         ...         return x / 2
         >>> register_rule(Halve, ElementwiseRule())
     """
     if not (isinstance(layer_class, type) and issubclass(layer_class, keras.layers.Layer)):
-        raise MotherNetsError(
-            "`layer_class` must be a class of layers", received=repr(layer_class)
-        )
+        raise MotherNetsError("`layer_class` must be a class of layers", received=repr(layer_class))
     if not isinstance(rule, Rule):
         raise MotherNetsError(
             "`rule` must be an instance of a `Rule`",
@@ -118,8 +117,9 @@ def rule_for(node: Node) -> Rule:
     rule = _RULES.get(node.layer.cls)
     if rule is None:
         what = "operation" if node.layer.is_operation else "layer class"
+        kind = node.layer.cls.__name__
         raise GraphError(
-            f"Layer `{node.layer.name}`: there is no rule for the {what} `{node.layer.cls.__name__}`",
+            f"Layer `{node.layer.name}`: there is no rule for the {what} `{kind}`",
             fix="Register one with `km.register_rule(layer_class, rule)`",
         )
     return rule

@@ -126,13 +126,11 @@ class Rule:
 
         Args:
             first: A call in one network.
-            second: The call in another that may correspond to it.
+            second: A call of a layer of the same class in another network.
 
         Returns:
             The config entries that differ from the first's, or why there is no such call.
         """
-        if first.layer.cls is not second.layer.cls:
-            return Refusal(f"`{first.kind}` is not `{second.kind}`")
         if static_arguments(first) != static_arguments(second):
             return Refusal("they are called with different arguments")
         changes: dict[str, Any] = {}
@@ -145,7 +143,9 @@ class Rule:
             elif key in self.flags:
                 changes[key] = False
             else:
-                return Refusal(f"`{key}` is {_short(ours)} in one and {_short(theirs)} in the other")
+                return Refusal(
+                    f"`{key}` is {_short(ours)} in one and {_short(theirs)} in the other"
+                )
         return {key: value for key, value in changes.items() if value != first.config.get(key)}
 
     def flow(
@@ -219,9 +219,7 @@ class Rule:
         return 0 if node.config.get("data_format") == "channels_first" else rank - 1
 
     def _matters(self, key: str) -> bool:
-        return not (
-            key in _IRRELEVANT or key in self.free or key.endswith(_IRRELEVANT_ENDINGS)
-        )
+        return not (key in _IRRELEVANT or key in self.free or key.endswith(_IRRELEVANT_ENDINGS))
 
 
 def static_arguments(node: Node) -> Any:

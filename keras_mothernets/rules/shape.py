@@ -31,8 +31,6 @@ class ReshapeRule(Rule):
     """Reshape: axes are merged and taken apart, as long as each stays a run of whole axes."""
 
     def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
-        if first.layer.cls is not second.layer.cls:
-            return Refusal(f"`{first.kind}` is not `{second.kind}`")
         if static_arguments(first) != static_arguments(second):
             return Refusal("they are called with different arguments")
         ours, theirs = first.output_shapes[0], second.output_shapes[0]
@@ -178,9 +176,7 @@ def _fill_axis(left: list[Axis], wanted: tuple[Size, Size], spaces: Spaces) -> A
     return taken[0] if len(taken) == 1 else Product(tuple(taken))
 
 
-def _take_apart(
-    factor: Axis, first: tuple[Size, Size], spaces: Spaces
-) -> tuple[Axis, Axis]:
+def _take_apart(factor: Axis, first: tuple[Size, Size], spaces: Spaces) -> tuple[Axis, Axis]:
     """Refine an atom into a piece of the given sizes and the rest."""
     have = spaces.size(factor)
     if not isinstance(factor, Atom) or not _divides(first, have):

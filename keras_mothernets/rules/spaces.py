@@ -234,7 +234,11 @@ class Spaces:
         if not entry.signed:
             return Map(index, entry.mother)
         signs = np.concatenate(
-            [np.ones(entry.mother), -np.ones(entry.mother), generator.choice([-1.0, 1.0], len(drawn))]
+            [
+                np.ones(entry.mother),
+                -np.ones(entry.mother),
+                generator.choice([-1.0, 1.0], len(drawn)),
+            ]
         )
         return Map(index, entry.mother, signs)
 

@@ -1,7 +1,7 @@
 """CHANGE: hatch members, widen, deepen and enlarge kernels, and prove that nothing changed."""
 
 from keras_mothernets.graph import clone
-from keras_mothernets.surgery.alignment import Alignment, align
+from keras_mothernets.surgery.alignment import Alignment, align, meet
 from keras_mothernets.surgery.correspondence import Correspondence, correspond
 from keras_mothernets.surgery.edit import deepen, enlarge_kernels, widen
 from keras_mothernets.surgery.hatch import apply_plan, can_hatch, hatch
@@ -24,6 +24,7 @@ __all__ = [
     "hatch",
     "make_plan",
     "max_deviation",
+    "meet",
     "plan_pairs",
     "widen",
 ]

@@ -92,7 +92,8 @@ class Alignment:
 
     Args:
         pairs: Its steps, from the inputs to the outputs.
-        params: Parameters of the calls that match, the smaller of each two.
+        params: Parameters of the layers with channels of their own that match, the smaller
+            of each two.
     """
 
     pairs: tuple[Pair, ...]
@@ -234,7 +235,9 @@ class _Search:
             _after(first, state.first) if not self._grow_only else Side(),
             _after(second, state.second),
         )
-        params = min(first.num_params, second.num_params)
+        # Only layers that make channels are worth matching; a normalisation goes with them.
+        counts = rule_for(first).width is not None
+        params = min(first.num_params, second.num_params) if counts else 0
         step = Pair(first, second, changes)
         yield (i + 1, j + 1), new, path.then(step, params=params, match=1, late=i + j)
 
@@ -248,9 +251,7 @@ class _Search:
         """Width of the mother's tensor at place i, on the axis that `node` takes for channels."""
         if not self._check_widths:
             return None
-        shape = (
-            self._first[i - 1].output_shapes[0] if i else self._architectures[0].inputs[0].shape
-        )
+        shape = self._first[i - 1].output_shapes[0] if i else self._architectures[0].inputs[0].shape
         axis = rule_for(node).channel_axis(node)
         return shape[axis] if axis < len(shape) else None
 
@@ -277,26 +278,25 @@ class _Search:
 
 
 def meet(
-    first: Node, second: Node, grow_only: bool, check_widths: bool = True
+    first: Node, second: Node, grow_only: bool = False, check_widths: bool = True
 ) -> Mapping[str, Any] | Refusal:
-    """`Rule.meet`, and for growth only: whether the second is at least the first."""
-    if (first.activation is None) != (second.activation is None):
+    """`Rule.meet` for any two calls; for growth only: whether the second is at least the first."""
+    both_functions = first.activation is not None and second.activation is not None
+    if not both_functions and (
+        first.layer.cls is not second.layer.cls or first.activation is not second.activation
+    ):
         return Refusal(f"`{first.kind}` is not `{second.kind}`")
     rule = rule_for(first)
     changes = rule.meet(first, second)
     if isinstance(changes, Refusal) or not grow_only:
         return changes
-    smaller = {
-        key: value for key, value in changes.items() if check_widths or key != rule.width
-    }
+    smaller = {key: value for key, value in changes.items() if check_widths or key != rule.width}
     for key, value in smaller.items():
         return Refusal(f"`{key}` shrinks from {first.config.get(key)} to {value}")
     return {}
 
 
-def insert(
-    node: Node, value: Value, side: Side, channels: int | None
-) -> Side | Refusal:
+def insert(node: Node, value: Value, side: Side, channels: int | None) -> Side | Refusal:
     """What becomes of a network's side if `node` is inserted as an identity there.
 
     Args:

@@ -55,9 +55,7 @@ class Correspondence:
     spaces: Spaces
 
 
-def correspond(
-    mother: Architecture, member: Architecture, pairs: Sequence[Pair]
-) -> Correspondence:
+def correspond(mother: Architecture, member: Architecture, pairs: Sequence[Pair]) -> Correspondence:
     """Follow the channels of both networks along an alignment.
 
     Args:
@@ -98,9 +96,7 @@ def correspond(
     return Correspondence(mother, member, tuple(steps), spaces)
 
 
-def _step(
-    pair: Pair, node: Node, inputs: tuple[Axes, ...], place: int, spaces: Spaces
-) -> Step:
+def _step(pair: Pair, node: Node, inputs: tuple[Axes, ...], place: int, spaces: Spaces) -> Step:
     rule = rule_for(node)
     if pair.first is not None:
         outputs = rule.flow(pair.first, node, inputs, spaces)

@@ -18,9 +18,7 @@ from keras_mothernets.surgery.hatch import apply_plan
 from keras_mothernets.surgery.plan import plan_pairs
 
 
-def widen(
-    model: keras.Model, sizes: Mapping[str, int], *, seed: int = 0
-) -> keras.Model:
+def widen(model: keras.Model, sizes: Mapping[str, int], *, seed: int = 0) -> keras.Model:
     """Give layers more units or filters without changing what the model computes.
 
     Args:
@@ -37,9 +35,8 @@ def widen(
         SurgeryError: A layer cannot be widened to that size.
 
     Example:
-        >>> model = keras.Sequential(
-        ...     [keras.Input((4,)), keras.layers.Dense(3, "relu", name="hidden"), keras.layers.Dense(2)]
-        ... )
+        >>> hidden, head = keras.layers.Dense(3, "relu", name="hidden"), keras.layers.Dense(2)
+        >>> model = keras.Sequential([keras.Input((4,)), hidden, head])
         >>> widen(model, {"hidden": 5}).get_layer("hidden").units
         5
 
@@ -52,7 +49,7 @@ def widen(
         key = rule_for(node).width
         if key is None:
             raise SurgeryError(
-                f"Layer `{name}` ({node.kind}) makes no channels of its own, so it cannot be widened"
+                f"Layer `{name}` ({node.kind}) makes no channels of its own, so it cannot grow"
             )
         old = node.config[key]
         if isinstance(size, bool) or not isinstance(size, int) or size < old:
@@ -65,9 +62,7 @@ def widen(
     return _grow(model, architecture, changes, seed=seed)
 
 
-def enlarge_kernels(
-    model: keras.Model, sizes: Mapping[str, int | Sequence[int]]
-) -> keras.Model:
+def enlarge_kernels(model: keras.Model, sizes: Mapping[str, int | Sequence[int]]) -> keras.Model:
     """Give convolutions larger kernels without changing what the model computes.
 
     Args:
@@ -135,9 +130,8 @@ def deepen(
         SurgeryError: No identity of that kind exists there; the message says why.
 
     Example:
-        >>> model = keras.Sequential(
-        ...     [keras.Input((4,)), keras.layers.Dense(3, "relu", name="hidden"), keras.layers.Dense(2)]
-        ... )
+        >>> hidden, head = keras.layers.Dense(3, "relu", name="hidden"), keras.layers.Dense(2)
+        >>> model = keras.Sequential([keras.Input((4,)), hidden, head])
         >>> [layer.name for layer in deepen(model, "hidden").layers][1:3]
         ['hidden', 'hidden_deeper_1']
 
@@ -197,9 +191,7 @@ def with_layer(node: Node, changes: Mapping[str, Any], suffix: str = "") -> Node
     layer = node.layer
     path = (*layer.path[:-1], layer.path[-1] + suffix)
     config = MappingProxyType({**layer.config, **changes})
-    return replace(
-        node, layer=replace(layer, config=config, path=path, name=layer.name + suffix)
-    )
+    return replace(node, layer=replace(layer, config=config, path=path, name=layer.name + suffix))
 
 
 def _unit(architecture: Architecture, after: str) -> list[Node]:
@@ -234,8 +226,8 @@ def _as_identity(node: Node) -> Node:
             changes["padding"] = "same"
     if "depth_multiplier" in node.config:
         changes["depth_multiplier"] = 1
-    shapes = {"input_shapes": node.output_shapes, "output_shapes": node.output_shapes}
-    return replace(with_layer(node, changes), **shapes)
+    shapes = node.output_shapes
+    return replace(with_layer(node, changes), input_shapes=shapes, output_shapes=shapes)
 
 
 def _insert(

@@ -55,8 +55,8 @@ def hatch(
 
     Example:
         >>> def net(units, name):
-        ...     layers = [keras.Input((4,)), keras.layers.Dense(units, "relu"), keras.layers.Dense(2)]
-        ...     return keras.Sequential(layers, name=name)
+        ...     hidden, head = keras.layers.Dense(units, "relu"), keras.layers.Dense(2)
+        ...     return keras.Sequential([keras.Input((4,)), hidden, head], name=name)
         >>> mother, member = net(3, "mother"), net(5, "member")
         >>> x = np.ones((1, 4), "float32")
         >>> bool(np.allclose(hatch(mother, member)(x), mother(x), atol=1e-6))
@@ -178,9 +178,7 @@ def _is_normalization(variables: tuple[VariablePlan, ...]) -> bool:
     return any(variable.name == "moving_mean" for variable in variables)
 
 
-def _perturb(
-    layer: Any, noise: float, shrink: float, generator: np.random.Generator
-) -> None:
+def _perturb(layer: Any, noise: float, shrink: float, generator: np.random.Generator) -> None:
     if not noise and shrink == 1.0:
         return
     for variable in layer.trainable_variables:

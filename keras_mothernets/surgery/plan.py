@@ -97,8 +97,7 @@ class HatchPlan:
         return tuple(dict.fromkeys(names))
 
     def __str__(self) -> str:
-        rows = [(layer.step.member.name, layer.step.member.kind, _source(layer), _how(layer, self.maps))
-                for layer in self.layers]  # fmt: skip
+        rows = [_row(layer, self.maps) for layer in self.layers]
         head = (
             f"{self.member} from {self.mother}: inherits {100 * self.inherited:.1f} % of its"
             f" parameters, inserts {len(self.inserted)} layers"
@@ -155,8 +154,8 @@ def explain(mother: keras.Model, member: keras.Model) -> HatchPlan:
 
     Example:
         >>> def net(units, name):
-        ...     layers = [keras.Input((4,)), keras.layers.Dense(units, "relu"), keras.layers.Dense(2)]
-        ...     return keras.Sequential(layers, name=name)
+        ...     hidden, head = keras.layers.Dense(units, "relu"), keras.layers.Dense(2)
+        ...     return keras.Sequential([keras.Input((4,)), hidden, head], name=name)
         >>> plan = explain(net(3, "small"), net(5, "large"))
         >>> round(plan.inherited, 2), plan.inserted
         (0.62, ())
@@ -181,8 +180,9 @@ def _variable_plans(step: Step) -> tuple[VariablePlan, ...]:
     return tuple(plans)
 
 
-def _source(layer: LayerPlan) -> str:
-    return "-" if layer.is_inserted else layer.step.mother.layer.name
+def _row(layer: LayerPlan, maps: Maps) -> tuple[str, str, str, str]:
+    source = "-" if layer.is_inserted else layer.step.mother.layer.name
+    return layer.step.member.name, layer.step.member.kind, source, _how(layer, maps)
 
 
 def _how(layer: LayerPlan, maps: Maps) -> str:

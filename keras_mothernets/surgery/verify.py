@@ -62,9 +62,7 @@ def max_deviation(
     return _deviation(*outputs)
 
 
-def deviation_on(
-    model_a: keras.Model, model_b: keras.Model, x: Any
-) -> tuple[float, str | None]:
+def deviation_on(model_a: keras.Model, model_b: keras.Model, x: Any) -> tuple[float, str | None]:
     """How far a hatched model is from its mother on given inputs, and where they part.
 
     Args:
@@ -93,8 +91,12 @@ def first_difference(
     except SurgeryError:
         return None
     steps = [step for step in plan.correspondence.steps if step.how == "matched"]
-    ours = _intermediate(mother, plan.correspondence.mother, [s.mother.outputs[0] for s in steps], inputs)
-    theirs = _intermediate(member, plan.correspondence.member, [s.member.outputs[0] for s in steps], inputs)
+    ours = _intermediate(
+        mother, plan.correspondence.mother, [s.mother.outputs[0] for s in steps], inputs
+    )
+    theirs = _intermediate(
+        member, plan.correspondence.member, [s.member.outputs[0] for s in steps], inputs
+    )
     for step, value, other in zip(steps, ours, theirs, strict=True):
         expected = value
         for position, axis in enumerate(step.outputs[0]):
@@ -187,4 +189,3 @@ def _widen(value: np.ndarray, position: int, maps: Maps, axis: Any) -> np.ndarra
         return widened
     shape = [-1 if n == position else 1 for n in range(widened.ndim)]
     return widened * channels.sign.reshape(shape)
-
