@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import itertools
-import math
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_mothernets.errors import GraphError, SurgeryError, naming
+from keras_mothernets.errors import SurgeryError, naming
 from keras_mothernets.graph import (
     Architecture,
-    Layer,
-    Node,
-    Shape,
-    TensorRef,
     build,
-    build_tree,
     copy_layer,
     flat_names,
     live_layers,
     read,
+    seeded,
 )
 from keras_mothernets.member import Member, as_members
-from keras_mothernets.rules import Atom, Axis, Product, Spaces, check_rules, rule_for, with_config
-from keras_mothernets.surgery import align, correspond, make_plan, meet
+from keras_mothernets.rules import check_rules, rule_for
+from keras_mothernets.surgery import (
+    align,
+    keep_common,
+    make_plan,
+    meet,
+    settle_widths,
+)
 
 _ALL_ORDERS_UP_TO = 3
 _SOME_ORDERS_UP_TO = 10
-_ROUNDS = 8
 
 
 def mothernet(members: Sequence[Any], *, name: str = "mothernet", seed: int = 0) -> keras.Model:
@@ -73,7 +72,7 @@ def mothernet(members: Sequence[Any], *, name: str = "mothernet", seed: int = 0)
     entries = as_members(members)
     architectures = [read_member(entry.label, entry.model) for entry in entries]
     common = common_architecture(architectures, name=name)
-    model = build(common, name=name, edit=lambda config: _seeded(config, seed))
+    model = build(common, name=name, edit=lambda config: seeded(config, seed))
     _copy_settings(entries, common, model)
     return model
 
@@ -112,7 +111,7 @@ def common_architecture(
         assert failure is not None
         raise failure
     best = max(candidates, key=lambda common: common.params)
-    found = replace(_settle_widths(best.architecture, architectures), name=name)
+    found = replace(settle_widths(best.architecture, architectures), name=name)
     for architecture in architectures:
         with naming(f"Member `{architecture.name}`"):
             make_plan(found, architecture)
@@ -173,154 +172,8 @@ def _fold(architectures: Sequence[Architecture]) -> _Common:
     for architecture in architectures[1:]:
         alignment = align(common, architecture, grow_only=False)
         params = alignment.params
-        merged = [
-            with_config(pair.first, pair.changes or {})
-            for pair in alignment.pairs
-            if pair.first is not None and pair.second is not None
-        ]
-        common = _rewire(common, merged)
+        common = keep_common(common, alignment.pairs)
     return _Common(common, params)
-
-
-def _rewire(architecture: Architecture, nodes: Sequence[Node]) -> Architecture:
-    """A chain of some nodes of an architecture, with shapes computed anew."""
-    tensor, shape = architecture.inputs[0].tensor, architecture.inputs[0].shape
-    fused = {node.layer.path for node in nodes if node.fused}
-    chained = []
-    for node in _reshaped_to_fit(nodes):
-        if _lost_its_activation(node, fused):
-            node = with_config(node, {"activation": "linear"})
-        args = (TensorRef(tensor), *node.args[1:])
-        out = shape if node.activation is not None else _output_shape(node, shape)
-        chained.append(
-            replace(node, inputs=(tensor,), input_shapes=(shape,), output_shapes=(out,), args=args)
-        )
-        tensor, shape = node.outputs[0], out
-    return replace(
-        architecture,
-        nodes=tuple(chained),
-        outputs=(tensor,),
-        tree=build_tree(chained, [entry.tensor for entry in architecture.inputs], (tensor,)),
-        output_structure=keras.tree.map_structure(
-            lambda leaf: TensorRef(tensor), architecture.output_structure
-        ),
-    )
-
-
-def _lost_its_activation(node: Node, fused: set[tuple[str, ...]]) -> bool:
-    """Whether a layer with a fused activation is left without that activation."""
-    return (
-        node.activation is None
-        and node.config.get("activation") is not None
-        and node.layer.path not in fused
-    )
-
-
-def _reshaped_to_fit(nodes: Sequence[Node]) -> list[Node]:
-    """Give a Dense layer whose output is reshaped the number of units that the reshape needs."""
-    result = list(nodes)
-    maker: int | None = None
-    for number, node in enumerate(result):
-        if node.layer.cls is keras.layers.Dense and node.activation is None:
-            maker = number
-        elif node.layer.cls is keras.layers.Reshape and maker is not None:
-            target = node.config["target_shape"]
-            if -1 not in target and len(result[maker].output_shapes[0]) == 1:
-                result[maker] = with_config(result[maker], {"units": math.prod(target)})
-            maker = None
-        elif node.activation is None and not rule_for(node).carries_sign:
-            maker = maker if rule_for(node).is_transparent else None
-    return result
-
-
-def _output_shape(node: Node, shape: Shape) -> Shape:
-    """The output shape of a layer on another input, without building it."""
-    layer = _unbuilt(node.layer)
-    return tuple(layer.compute_output_shape((None, *shape))[1:])
-
-
-def _unbuilt(layer: Layer) -> Any:
-    try:
-        return layer.cls.from_config(dict(layer.config))  # type: ignore[attr-defined]
-    except Exception as error:
-        raise GraphError(
-            f"Layer `{layer.name}` cannot be made from its config", received=str(error)
-        ) from error
-
-
-def _settle_widths(common: Architecture, members: Sequence[Architecture]) -> Architecture:
-    """Lower widths until what members insert, and their pairs, leave room for all channels."""
-    for _ in range(_ROUNDS):
-        limits: dict[tuple[str, ...], int] = {}
-        for member in members:
-            with naming(f"Member `{member.name}`"):
-                for path, limit in _limits(common, member).items():
-                    limits[path] = min(limit, limits.get(path, limit))
-        nodes = [_at_most(node, limits) for node in common.nodes]
-        if all(ours is theirs for ours, theirs in zip(nodes, common.nodes, strict=True)):
-            return common
-        common = _rewire(common, nodes)
-    raise SurgeryError("No widths were found that all members can be grown from")
-
-
-def _at_most(node: Node, limits: Mapping[tuple[str, ...], int]) -> Node:
-    key, limit = rule_for(node).width, limits.get(node.layer.path)
-    if key is None or limit is None or limit >= node.config[key]:
-        return node
-    return with_config(node, {key: limit})
-
-
-def _limits(common: Architecture, member: Architecture) -> dict[tuple[str, ...], int]:
-    """For each layer of the common network the largest width that a member allows."""
-    pairs = align(common, member, grow_only=True, check_widths=False).pairs
-    found = correspond(common, member, pairs)
-    makers: dict[Axis, tuple[str, ...]] = {}
-    limits: dict[tuple[str, ...], int] = {}
-    for step in found.steps:
-        rule = rule_for(step.member)
-        if rule.width is None:
-            continue
-        channel = rule.channel_axis(step.member)
-        made, source = step.outputs[0][channel], step.inputs[0]
-        room = found.spaces.limits(_last(made, found.spaces))[0]
-        if step.how == "matched":
-            path: tuple[str, ...] | None = step.mother.layer.path
-            if room is not None and isinstance(made, Atom):
-                # A reshape may have taken the axis apart since.
-                room *= _repeats(made, found.spaces)
-        else:
-            # What is inserted must pass on all channels of the axis that it reads.
-            path = makers.get(_last(source[channel], found.spaces))
-            room = None if room is None else room // _repeats(source[channel], found.spaces)
-        if path is not None:
-            makers[_last(made, found.spaces)] = path
-            if room is not None:
-                limits[path] = min(room, limits.get(path, room))
-    return limits
-
-
-def _repeats(axis: Axis, spaces: Spaces) -> int:
-    """How often an axis runs over its last factor (pixels of a Flatten)."""
-    return (spaces.size(axis)[0] or 1) // (spaces.size(_last(axis, spaces))[0] or 1)
-
-
-def _last(axis: Axis, spaces: Spaces) -> Axis:
-    found = spaces.find(axis)
-    while isinstance(found, Product):
-        found = spaces.find(found.factors[-1])
-    return found
-
-
-def _seeded(config: dict[str, Any], seed: int) -> dict[str, Any]:
-    """A config whose initializers draw the same numbers every time."""
-    for key, value in config.items():
-        if key.endswith("_initializer") and isinstance(value, Mapping):
-            inner = dict(value.get("config") or {})
-            if "seed" in inner and inner["seed"] is None:
-                place = zlib.crc32(f"{config.get('name')}/{key}".encode())
-                drawn = np.random.default_rng([seed, place]).integers(0, 2**31)
-                config[key] = {**value, "config": {**inner, "seed": int(drawn)}}
-    return config
 
 
 def _copy_settings(members: Sequence[Member], common: Architecture, model: keras.Model) -> None:

@@ -19,8 +19,15 @@ from keras_mothernets.graph.builder import (
     copy_variables,
     finish,
     flat_names,
+    seeded,
 )
-from keras_mothernets.graph.reader import check_readable, layer_variables, live_layers, read
+from keras_mothernets.graph.keras_graph import is_from_applications
+from keras_mothernets.graph.reader import (
+    check_readable,
+    layer_variables,
+    live_layers,
+    read,
+)
 from keras_mothernets.graph.table import shape_text, text_table
 from keras_mothernets.graph.tree import build_tree
 
@@ -43,9 +50,11 @@ __all__ = [
     "copy_variables",
     "finish",
     "flat_names",
+    "is_from_applications",
     "layer_variables",
     "live_layers",
     "read",
+    "seeded",
     "shape_text",
     "text_table",
 ]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 INFINITY = math.inf
 
@@ -155,7 +156,8 @@ class Activation:
         if self.name in _ODD_PART_IS_LINEAR:
             return 1.0
         if self.name == "leaky_relu":
-            return 1.0 + self._get("negative_slope", 0.2)
+            # Backends hold the slope as a float32 number, even when they compute in float64.
+            return 1.0 + float(np.float32(self._get("negative_slope", 0.2)))
         if self.name == "relu" and self._get("max_value", None) is None:
             return None if self._get("threshold", 0.0) else 1.0 + self._get("negative_slope", 0.0)
         return None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_mothernets.errors import GraphError
 from keras_mothernets.graph import keras_graph
@@ -129,6 +131,19 @@ def clone(
     return copied
 
 
+def seeded(config: dict[str, Any], seed: int) -> dict[str, Any]:
+    """A layer's config whose initializers draw the same numbers every time."""
+    seeded_config = dict(config)
+    for key, value in config.items():
+        if key.endswith("_initializer") and isinstance(value, Mapping):
+            inner = dict(value.get("config") or {})
+            if "seed" in inner and inner["seed"] is None:
+                place = zlib.crc32(f"{config.get('name')}/{key}".encode())
+                drawn = np.random.default_rng([seed, place]).integers(0, 2**31)
+                seeded_config[key] = {**value, "config": {**inner, "seed": int(drawn)}}
+    return seeded_config
+
+
 def copy_variables(source: keras.Model, target: keras.Model) -> None:
     """Copy all variables between two models of the same architecture, layer by layer."""
     targets = live_layers(target)
@@ -155,7 +170,10 @@ def _clone_graph(model: keras.Model, dtype: str | None, made: dict[int, Any]) ->
     for tensor in keras_graph.input_tensors(model):
         kind = dtype if dtype and "float" in str(tensor.dtype) else tensor.dtype
         tensors[id(tensor)] = keras.Input(
-            batch_shape=tensor.shape, dtype=kind, name=tensor.name, sparse=tensor.sparse
+            batch_shape=tensor.shape,
+            dtype=kind,
+            name=keras_graph.input_name(tensor),
+            sparse=tensor.sparse,
         )
     for call in keras_graph.calls(model):
         operation = made.get(id(call.operation))

@@ -58,6 +58,13 @@ def input_tensors(model: keras.Model) -> list[keras.KerasTensor]:
     return list(_functional(model).inputs)
 
 
+def input_name(tensor: keras.KerasTensor) -> str:
+    """Name of the input layer that made a tensor; the tensor's own where there is none."""
+    history = getattr(tensor, "_keras_history", None)
+    operation = None if history is None else history.operation
+    return tensor.name if operation is None else operation.name
+
+
 def output_tensors(model: keras.Model) -> list[keras.KerasTensor]:
     """The output tensors of a model's graph, flat and in the order of its outputs."""
     return list(_functional(model).outputs)
@@ -76,6 +83,11 @@ def output_structure(model: keras.Model) -> Any:
 def is_raw_operation(operation: object) -> bool:
     """Whether an operation is one of `keras.ops` and not a layer."""
     return type(operation).__module__.startswith("keras.src.ops.")
+
+
+def is_from_applications(layer_class: type) -> bool:
+    """Whether a layer class is one that `keras.applications` defines for its own models."""
+    return layer_class.__module__.startswith("keras.src.applications.")
 
 
 def _functional(model: keras.Model) -> Any:

@@ -12,7 +12,13 @@ import keras
 from keras_mothernets.errors import GraphError
 from keras_mothernets.graph import activations, keras_graph
 from keras_mothernets.graph.activations import Activation
-from keras_mothernets.graph.architecture import Architecture, Input, Layer, Node, TensorRef
+from keras_mothernets.graph.architecture import (
+    Architecture,
+    Input,
+    Layer,
+    Node,
+    TensorRef,
+)
 from keras_mothernets.graph.keras_graph import Call
 from keras_mothernets.graph.tree import build_tree
 
@@ -57,7 +63,8 @@ def read(model: keras.Model) -> Architecture:
     inputs = []
     for tensor in keras_graph.input_tensors(model):
         number = reader.number(tensor, tensors)
-        inputs.append(Input(number, tensor.name, tuple(tensor.shape[1:]), str(tensor.dtype)))
+        name = keras_graph.input_name(tensor)
+        inputs.append(Input(number, name, tuple(tensor.shape[1:]), str(tensor.dtype)))
     reader.walk(model, (), tensors, {})
     outputs = tuple(tensors[id(tensor)] for tensor in keras_graph.output_tensors(model))
     return Architecture(

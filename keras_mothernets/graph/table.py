@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from keras_mothernets.graph.architecture import Architecture, Chain, Node, Region, Shape
+    from keras_mothernets.graph.architecture import (
+        Architecture,
+        Chain,
+        Node,
+        Region,
+        Shape,
+    )
 
 # Config entries worth a reader's time, in this order.
 _SHOWN = (

@@ -16,13 +16,24 @@ from keras_mothernets.rules.rule import (
     Value,
     with_config,
 )
-from keras_mothernets.rules.spaces import Atom, Axis, Map, Maps, Paired, Product, Spaces
+from keras_mothernets.rules.spaces import (
+    Atom,
+    Axis,
+    Concat,
+    Map,
+    Maps,
+    Paired,
+    Product,
+    Spaces,
+    axis_parts,
+)
 
 __all__ = [
     "ActivationRule",
     "Atom",
     "Axes",
     "Axis",
+    "Concat",
     "Copy",
     "ElementwiseRule",
     "Keep",
@@ -40,6 +51,7 @@ __all__ = [
     "Statistics",
     "Taps",
     "Value",
+    "axis_parts",
     "check_rules",
     "register_rule",
     "rule_for",

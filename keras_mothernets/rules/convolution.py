@@ -95,6 +95,9 @@ class ConvolutionRule(Rule):
             raise SurgeryError(_no_placement(kernel_size(mother), member))
         return tuple(Taps(offset) for offset in offsets)
 
+    def zeros(self, node: Node) -> tuple[str, ...]:
+        return ("kernel", "bias")
+
     def cannot_insert(self, node: Node) -> Refusal | None:
         if node.config.get("groups", 1) != 1:
             return Refusal("a grouped convolution is not inserted")
@@ -155,6 +158,11 @@ class DepthwiseRule(ConvolutionRule):
 
     width = "depth_multiplier"
     is_linear = False
+
+    def made_axis(self, node: Node, outputs: Sequence[Axes]) -> Axis:
+        made = outputs[0][self.channel_axis(node)]
+        assert isinstance(made, Product)
+        return made.factors[-1]
 
     def made(self, mother: Node, member: Node, channels: Axis, spaces: Spaces) -> Axis:
         multiplier = spaces.new(
@@ -225,6 +233,9 @@ class SeparableRule(ConvolutionRule):
             "pointwise_kernel": (*ones, Split(middle), made),
             "bias": (made,),
         }
+
+    def zeros(self, node: Node) -> tuple[str, ...]:
+        return ("pointwise_kernel", "bias")
 
     def identity_sizes(self, channels: int) -> dict[str, int]:
         return {"filters": channels, "depth_multiplier": 1}

@@ -43,6 +43,9 @@ class DenseRule(Rule):
         made = Copy(outputs[0][-1], odd=True)
         return {"kernel": (Split(inputs[0][-1]), made), "bias": (made,)}
 
+    def zeros(self, node: Node) -> tuple[str, ...]:
+        return ("kernel", "bias")
+
     def cannot_insert(self, node: Node) -> Refusal | None:
         return None
 

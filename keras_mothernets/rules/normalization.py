@@ -19,6 +19,7 @@ from keras_mothernets.rules.rule import (
     with_channels,
     with_config,
 )
+from keras_mothernets.rules.spaces import Spaces
 
 
 class BatchNormalizationRule(Rule):
@@ -31,6 +32,10 @@ class BatchNormalizationRule(Rule):
     flags = ("center", "scale")
     free = frozenset({"momentum", "synchronized", "epsilon", "renorm_momentum", "renorm_clipping"})
     carries_sign = True
+    keeps_zero = True
+
+    def zeros(self, node: Node) -> tuple[str, ...]:
+        return ("gamma", "beta") if node.config["scale"] else ()
 
     def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
         if first.config.get("renorm") or second.config.get("renorm"):
@@ -39,6 +44,16 @@ class BatchNormalizationRule(Rule):
             if not (first.config["scale"] and second.config["scale"]):
                 return Refusal("`epsilon` differs, which only a learned scale can make up for")
         return super().meet(first, second)
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        own = self.channel_axis(member)
+        for position, axis in enumerate(inputs[0]):
+            # Batch statistics run over the other axes, where copies must not weigh differently.
+            if position != own:
+                spaces.even_out(axis, "batch statistics are taken over it")
+        return (inputs[0],)
 
     def roles(
         self, mother: Node, member: Node, inputs: Sequence[Axes], outputs: Sequence[Axes]
@@ -82,8 +97,10 @@ class BatchNormalizationRule(Rule):
         epsilon, config = node.config["epsilon"], node.config
         known = statistics or Statistics(np.zeros(channels), np.ones(channels))
         mean = known.mean if config["center"] else np.zeros(channels)
-        variance = known.variance if config["scale"] else np.full(channels, 1.0 - epsilon)
-        scale, variance = _exact_scale(np.maximum(variance, 0.0), epsilon)
+        # Without a scale the variance itself must make the divisor one.
+        scale, variance = np.ones(channels), np.full(channels, 1.0 - epsilon)
+        if config["scale"]:
+            scale, variance = _exact_scale(np.maximum(known.variance, 0.0), epsilon)
         mean = mean.astype("float32").astype("float64")
         return {"gamma": scale, "beta": mean, "moving_mean": mean, "moving_variance": variance}
 

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from keras_mothernets.errors import GraphError, MotherNetsError
-from keras_mothernets.graph import Architecture, Node
+from keras_mothernets.graph import Architecture, Node, is_from_applications
 from keras_mothernets.rules.activation import ActivationRule, PReLURule
 from keras_mothernets.rules.convolution import (
     ConvolutionRule,
@@ -15,6 +15,13 @@ from keras_mothernets.rules.convolution import (
     TransposedConvolutionRule,
 )
 from keras_mothernets.rules.dense import DenseRule, EmbeddingRule
+from keras_mothernets.rules.layer_normalization import (
+    GroupNormalizationRule,
+    LayerNormalizationRule,
+    LayerScaleRule,
+    UnitNormalizationRule,
+)
+from keras_mothernets.rules.merging import ConcatenateRule, ElementwiseMergeRule
 from keras_mothernets.rules.normalization import BatchNormalizationRule
 from keras_mothernets.rules.passing import PassRule, PreprocessingRule
 from keras_mothernets.rules.rule import Rule
@@ -38,7 +45,15 @@ _STOCK: list[tuple[Rule, str]] = [
     (DepthwiseRule(), "DepthwiseConv1D DepthwiseConv2D"),
     (SeparableRule(), "SeparableConv1D SeparableConv2D"),
     (BatchNormalizationRule(), "BatchNormalization"),
+    (LayerNormalizationRule(("gamma", "beta")), "LayerNormalization"),
+    (LayerNormalizationRule(("scale",)), "RMSNormalization"),
+    (GroupNormalizationRule(), "GroupNormalization"),
+    (UnitNormalizationRule(), "UnitNormalization"),
     (PReLURule(), "PReLU"),
+    (ElementwiseMergeRule("sum"), "Add"),
+    (ElementwiseMergeRule("product"), "Multiply"),
+    (ElementwiseMergeRule("other"), "Subtract Average Maximum Minimum"),
+    (ConcatenateRule(), "Concatenate"),
     (FlattenRule(), "Flatten"),
     (ReshapeRule(), "Reshape"),
     (PermuteRule(), "Permute"),
@@ -71,6 +86,18 @@ _RULES: dict[type, Rule] = {
     for name in names.split()
     if hasattr(layers, name)
 }
+
+
+# Raw operations by class name: there is no public class to tell them by.
+_OPERATIONS: dict[str, Rule] = {
+    name: rule
+    for layer, rule in _RULES.items()
+    if (name := layer.__name__)
+    in {"Add", "Multiply", "Subtract", "Average", "Maximum", "Minimum", "Concatenate"}
+}
+
+# Layers that stand in the models of keras.applications only, by class name.
+_APPLICATIONS: dict[str, Rule] = {"LayerScale": LayerScaleRule(), "StochasticDepth": PassRule()}
 
 
 def register_rule(layer_class: type, rule: Rule) -> None:
@@ -115,6 +142,10 @@ def rule_for(node: Node) -> Rule:
     if node.activation is not None:
         return _ACTIVATION
     rule = _RULES.get(node.layer.cls)
+    if rule is None and node.layer.is_operation:
+        rule = _OPERATIONS.get(node.layer.cls.__name__)
+    if rule is None and is_from_applications(node.layer.cls):
+        rule = _APPLICATIONS.get(node.layer.cls.__name__)
     if rule is None:
         what = "operation" if node.layer.is_operation else "layer class"
         kind = node.layer.cls.__name__

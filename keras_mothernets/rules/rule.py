@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_mothernets.graph import Activation, Node, Shape, TensorRef
@@ -118,6 +119,15 @@ class Rule:
     holds_settings: bool = False
     """Whether the variables are settings of the user's (a Normalization's mean), not learned."""
 
+    counts: bool = False
+    """Whether matching such layers is worth something though they have no `width`."""
+
+    keeps_zero: bool = False
+    """Whether zeros give zeros under initial weights, and gradients pass there."""
+
+    merge: str | None = None
+    """For layers that join branches: "sum", "concat", "product" or "other"."""
+
     is_transparent: bool = False
     """Whether the layer gives back its input at inference, so that it can be there or not."""
 
@@ -131,7 +141,7 @@ class Rule:
         Returns:
             The config entries that differ from the first's, or why there is no such call.
         """
-        if static_arguments(first) != static_arguments(second):
+        if not same(static_arguments(first), static_arguments(second)):
             return Refusal("they are called with different arguments")
         changes: dict[str, Any] = {}
         for key in dict.fromkeys([*first.config, *second.config]):
@@ -183,6 +193,18 @@ class Rule:
         """What is known of the numbers that come out, given what is known of those that go in."""
         return Value()
 
+    def merge_value(self, node: Node, values: Sequence[Value]) -> Value:
+        """What is known of the numbers that come out of a merge, from those of its branches."""
+        return Value()
+
+    def zeros(self, node: Node) -> tuple[str, ...]:
+        """Variables that, set to zero, make the output zero while the layer can still learn."""
+        return ()
+
+    def same_class(self, first: Node, second: Node) -> bool:
+        """Whether two calls that have this rule are of one kind."""
+        return first.layer.cls is second.layer.cls
+
     def absent(self, name: str) -> float:
         """The number that a variable of the member's gets where the mother has no such variable."""
         return 0.0
@@ -218,15 +240,18 @@ class Rule:
         rank = len(node.output_shapes[0])
         return 0 if node.config.get("data_format") == "channels_first" else rank - 1
 
+    def made_axis(self, node: Node, outputs: Sequence[Axes]) -> Axis:
+        """The axis whose size `width` tells, from the axes that `flow` gave."""
+        return outputs[0][self.channel_axis(node)]
+
     def _matters(self, key: str) -> bool:
         return not (key in _IRRELEVANT or key in self.free or key.endswith(_IRRELEVANT_ENDINGS))
 
 
-def static_arguments(node: Node) -> Any:
+def static_arguments(node: Node) -> list[Any]:
     """The arguments of a call that are not tensors, for comparison."""
-    kwargs = {key: str(value) for key, value in node.kwargs.items() if not _is_tensor(value)}
-    positional = [str(value) for value in node.args if not _is_tensor(value)]
-    return positional, {k: v for k, v in kwargs.items() if v != "None"}
+    leaves = keras.tree.flatten((node.args, dict(node.kwargs)))
+    return [leaf for leaf in leaves if leaf is not None and not isinstance(leaf, TensorRef)]
 
 
 def with_config(node: Node, changes: Mapping[str, Any]) -> Node:
@@ -255,10 +280,6 @@ def same(first: Any, second: Any) -> bool:
     if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
         return len(first) == len(second) and all(map(same, first, second))
     return bool(first == second)
-
-
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, TensorRef)
 
 
 def _short(value: Any) -> str:

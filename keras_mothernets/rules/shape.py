@@ -7,8 +7,15 @@ from typing import Any
 
 from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Node
-from keras_mothernets.rules.rule import Axes, Refusal, Rule, Value, static_arguments
-from keras_mothernets.rules.spaces import Atom, Axis, Product, Size, Spaces, parts
+from keras_mothernets.rules.rule import (
+    Axes,
+    Refusal,
+    Rule,
+    Value,
+    same,
+    static_arguments,
+)
+from keras_mothernets.rules.spaces import Atom, Axis, Product, Size, Spaces, axis_parts
 
 
 class FlattenRule(Rule):
@@ -31,7 +38,7 @@ class ReshapeRule(Rule):
     """Reshape: axes are merged and taken apart, as long as each stays a run of whole axes."""
 
     def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
-        if static_arguments(first) != static_arguments(second):
+        if not same(static_arguments(first), static_arguments(second)):
             return Refusal("they are called with different arguments")
         ours, theirs = first.output_shapes[0], second.output_shapes[0]
         if len(ours) != len(theirs):
@@ -88,6 +95,7 @@ class ResizingRule(Rule):
 
     def __init__(self, *, pads: bool = False, blends: bool = False) -> None:
         self._pads = pads
+        self.keeps_zero = True
         self._blends = blends
 
     def flow(
@@ -143,7 +151,7 @@ class GlobalPoolingRule(Rule):
 def _factors(axis: Axis, spaces: Spaces) -> list[Axis]:
     axis = spaces.find(axis)
     if isinstance(axis, Product):
-        return [factor for part in parts(axis) for factor in _factors(part, spaces)]
+        return [factor for part in axis_parts(axis) for factor in _factors(part, spaces)]
     return [axis]
 
 

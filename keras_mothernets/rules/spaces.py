@@ -59,7 +59,8 @@ class Map:
     """How the channels of a member come from those of the mother.
 
     Args:
-        index: For each member channel the mother channel it copies, shape `(member_size,)`.
+        index: For each member channel the mother channel it copies, shape `(member_size,)`;
+            -1 for a channel that the mother lacks.
         size: Number of channels in the mother.
         sign: +1 or -1 for each member channel; None where all are +1.
         constant: For an axis that holds f(x) and f(-x): the c of f(x) - f(-x) = c * x.
@@ -69,6 +70,11 @@ class Map:
     size: int
     sign: np.ndarray | None = None
     constant: float | None = None
+
+    @property
+    def missing(self) -> np.ndarray:
+        """Positions of channels that the mother lacks."""
+        return np.flatnonzero(self.index < 0)
 
     @property
     def is_identity(self) -> bool:
@@ -86,6 +92,7 @@ class _Entry:
     member: Size
     pinned: str | None = None
     signed: bool = False
+    uniform: str | None = None
     replaced_by: Axis | None = None
 
 
@@ -112,7 +119,7 @@ class Spaces:
         if isinstance(axis, Atom):
             entry = self._entries[axis.number]
             return entry.mother, entry.member
-        sizes = [self.size(part) for part in parts(axis)]
+        sizes = [self.size(part) for part in axis_parts(axis)]
         combine = math.prod if isinstance(axis, Product) else sum
         return tuple(  # type: ignore[return-value]
             None if any(size is None for size in column) else combine(column)
@@ -140,7 +147,7 @@ class Spaces:
         """
         axis = self.find(axis)
         if not isinstance(axis, Atom):
-            for part in parts(axis):
+            for part in axis_parts(axis):
                 self.pin(part, reason)
             return
         entry = self._entries[axis.number]
@@ -158,6 +165,24 @@ class Spaces:
         if not isinstance(axis, Atom) or self._entries[axis.number].pinned:
             raise SurgeryError("Negated copies need an axis made by one layer alone")
         self._entries[axis.number].signed = True
+
+    def even_out(self, axis: Axis, reason: str) -> None:
+        """Demand that every channel of an axis has the same number of copies, side by side.
+
+        Args:
+            axis: Any axis; one that is made up of several is pinned instead.
+            reason: Completes "... because ...".
+        """
+        axis = self.find(axis)
+        if isinstance(axis, Atom):
+            self._entries[axis.number].uniform = reason
+        else:
+            self.pin(axis, reason)
+
+    def must_divide(self, axis: Axis) -> bool:
+        """Whether the mother's size of an axis must divide the member's."""
+        axis = self.find(axis)
+        return isinstance(axis, Atom) and self._entries[axis.number].uniform is not None
 
     def join(self, first: Axis, second: Axis) -> None:
         """Demand that two axes are widened by the same map.
@@ -226,6 +251,10 @@ class Spaces:
                 expected=f"at least {needed} channels",
                 received=str(entry.member),
             )
+        if not entry.mother:
+            return Map(np.full(entry.member, -1), 0)
+        if entry.uniform is not None:
+            return _even_map(entry)
         generator = np.random.default_rng([seed, number])
         kept = np.arange(entry.mother)
         first = np.concatenate([kept, kept]) if entry.signed else kept
@@ -248,10 +277,12 @@ class Spaces:
             self.pin(by, entry.pinned)
         if entry.signed:
             self.sign(by)
+        if entry.uniform:
+            self.even_out(by, entry.uniform)
         entry.replaced_by = by
 
     def _join_parts(self, first: Axis, second: Axis) -> None:
-        ours, theirs = parts(first), parts(second)
+        ours, theirs = axis_parts(first), axis_parts(second)
         if type(first) is not type(second) or len(ours) != len(theirs):
             raise SurgeryError(
                 "Two axes that must agree are made up differently",
@@ -274,7 +305,7 @@ class Maps:
         axis = self._spaces.find(axis)
         if isinstance(axis, Atom):
             return self._atoms[axis.number]
-        maps = [self[part] for part in parts(axis)]
+        maps = [self[part] for part in axis_parts(axis)]
         known = [part for part in maps if part is not None]
         if len(known) < len(maps):
             return None
@@ -283,7 +314,7 @@ class Maps:
         return _product(known) if isinstance(axis, Product) else _concat(known)
 
 
-def parts(axis: Axis) -> tuple[Axis, ...]:
+def axis_parts(axis: Axis) -> tuple[Axis, ...]:
     """The axes of which an axis is made up; none for an atom."""
     if isinstance(axis, Product):
         return axis.factors
@@ -296,7 +327,9 @@ def _product(maps: list[Map]) -> Map:
     index, size = np.zeros(1, dtype=np.int64), 1
     sign: np.ndarray | None = None
     for factor in maps:
-        index = (index[:, None] * factor.size + factor.index[None, :]).reshape(-1)
+        lacking = (index[:, None] < 0) | (factor.index[None, :] < 0)
+        index = index[:, None] * factor.size + factor.index[None, :]
+        index = np.where(lacking, -1, index).reshape(-1)
         if sign is not None or factor.sign is not None:
             before = np.ones(len(index) // len(factor.index)) if sign is None else sign
             own = np.ones(len(factor.index)) if factor.sign is None else factor.sign
@@ -309,12 +342,27 @@ def _product(maps: list[Map]) -> Map:
 def _concat(maps: list[Map]) -> Map:
     offsets = np.cumsum([0, *[part.size for part in maps]])
     index = np.concatenate(
-        [part.index + offset for part, offset in zip(maps, offsets, strict=False)]
+        [
+            np.where(part.index < 0, -1, part.index + offset)
+            for part, offset in zip(maps, offsets, strict=False)
+        ]
     )
     if all(part.sign is None for part in maps):
         return Map(index, int(offsets[-1]))
     signs = [np.ones(len(part.index)) if part.sign is None else part.sign for part in maps]
     return Map(index, int(offsets[-1]), np.concatenate(signs))
+
+
+def _even_map(entry: _Entry) -> Map:
+    mother, member = entry.mother or 1, entry.member or 0
+    if member % mother or entry.signed:
+        raise SurgeryError(
+            f"Every channel needs the same number of copies because {entry.uniform}",
+            expected=f"a multiple of {mother} channels",
+            received=str(member),
+            fix="Give the members widths with a common divisor there",
+        )
+    return Map(np.repeat(np.arange(mother), member // mother), mother)
 
 
 def _text(size: Size) -> str:

@@ -7,6 +7,8 @@ from keras_mothernets.surgery.edit import deepen, enlarge_kernels, widen
 from keras_mothernets.surgery.hatch import apply_plan, can_hatch, hatch
 from keras_mothernets.surgery.plan import HatchPlan, explain, make_plan, plan_pairs
 from keras_mothernets.surgery.verify import deviation_on, max_deviation
+from keras_mothernets.surgery.weaving import keep_common
+from keras_mothernets.surgery.widths import settle_widths
 
 __all__ = [
     "Alignment",
@@ -22,9 +24,11 @@ __all__ = [
     "enlarge_kernels",
     "explain",
     "hatch",
+    "keep_common",
     "make_plan",
     "max_deviation",
     "meet",
     "plan_pairs",
+    "settle_widths",
     "widen",
 ]

@@ -1,10 +1,11 @@
 """Which calls of two networks correspond, and which only one of them has.
 
-Two chains are aligned like two texts: a cell (i, j) says that the first i calls
+Two chains are aligned like two texts: a cell (i, j) says that the first i items
 of one and the first j of the other compute the same tensor. From there either
-both go on with calls that meet, or one goes on alone with a call that can be
+both go on with items that meet, or one goes on alone with an item that can be
 made an identity on that tensor. The best way through is found by dynamic
-programming; the state of a cell holds what insertion depends on.
+programming; the state of a cell holds what insertion depends on. Where two
+regions meet, their branches are aligned in the same way.
 """
 
 from __future__ import annotations
@@ -14,10 +15,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from keras_mothernets.errors import SurgeryError
-from keras_mothernets.graph import Architecture, Node, shape_text
-from keras_mothernets.rules import ActivationRule, Refusal, Value, rule_for
-
-Item = Node
+from keras_mothernets.graph import Architecture, Chain, Node, Region, shape_text
+from keras_mothernets.rules import Refusal, Value, rule_for
+from keras_mothernets.surgery.insertion import (
+    Item,
+    RegionInsertion,
+    Side,
+    after,
+    insert,
+    insert_region,
+    zero_point,
+)
 
 
 @dataclass(frozen=True)
@@ -25,30 +33,50 @@ class Pair:
     """One step of an alignment.
 
     Args:
-        first: The call in the first network, None if only the second has it.
-        second: The call in the second network, None if only the first has it.
-        changes: For a match, config entries of the first that the common call changes.
+        first: The item in the first network, None if only the second has it.
+        second: The item in the second network, None if only the first has it.
+        changes: For matched calls, config entries of the first that the common call changes.
         paired: Whether an inserted activation works on pairs f(x), f(-x).
+        inside: For regions, how what is inside them corresponds.
     """
 
-    first: Node | None
-    second: Node | None
+    first: Item | None
+    second: Item | None
     changes: Mapping[str, Any] | None = None
     paired: bool = False
+    inside: RegionMatch | RegionInsertion | None = None
 
 
 @dataclass(frozen=True)
-class Side:
-    """What insertion into one network depends on at a place.
+class BranchPair:
+    """Two branches that correspond, or one that only one network has.
 
     Args:
-        signable: Width of the layer that made the tensor if negated copies can
-            still be added to it, else 0.
-        paired: Whether the tensor stands there as pairs f(x), f(-x).
+        first: Number of the branch in the first region, None if it lacks it.
+        second: Number of the branch in the second region, None if it lacks it.
+        pairs: The steps of their alignment.
+        zeroed: For a branch of a sum that only one has: the node whose output is made zero.
     """
 
-    signable: int = 0
-    paired: bool = False
+    first: int | None
+    second: int | None
+    pairs: tuple[Pair, ...] = ()
+    zeroed: Node | None = None
+
+
+@dataclass(frozen=True)
+class RegionMatch:
+    """How two regions correspond.
+
+    Args:
+        branches: Pairs of branches; empty for regions that are kept whole.
+        nodes: Pairs of nodes, for regions that are kept whole.
+        merge: The pair of merges.
+    """
+
+    branches: tuple[BranchPair, ...] = ()
+    nodes: tuple[Pair, ...] = ()
+    merge: Pair | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +86,7 @@ class _State:
     second: Side
 
 
-# Parameters matched; insertions by pairs (fewer are better); calls matched; how early (negative).
+# Parameters matched; insertions by pairs (fewer are better); items matched; how early (negative).
 Score = tuple[int, int, int, int]
 
 
@@ -88,16 +116,28 @@ class _Path:
 
 @dataclass(frozen=True)
 class Alignment:
-    """The best alignment of two networks.
+    """The best alignment of two chains.
 
     Args:
         pairs: Its steps, from the inputs to the outputs.
         params: Parameters of the layers with channels of their own that match, the smaller
             of each two.
+        value: What is known of the numbers that come out.
+        is_whole: Whether both networks match item by item.
     """
 
     pairs: tuple[Pair, ...]
     params: int
+    value: Value
+    is_whole: bool = False
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """What an alignment is for: hatching (`grow_only`), and whether widths are final."""
+
+    grow_only: bool
+    check_widths: bool
 
 
 def align(
@@ -120,26 +160,18 @@ def align(
     Raises:
         SurgeryError: There is none; the message says where the two part and why.
     """
-    check_chain(first)
-    check_chain(second)
     check_interface(first, second)
-    search = _Search(first, second, grow_only, check_widths)
-    path = search.run()
-    if path is None:
-        raise search.failure()
-    return Alignment(tuple(path.steps()), path.score[0])
-
-
-def check_chain(architecture: Architecture) -> None:
-    """Raise `SurgeryError` for a graph that is not a chain, naming the piece that is not."""
-    for region in architecture.tree.regions:
-        kind = region.merge.kind if region.merge is not None else "no single merge"
+    goal = _Goal(grow_only, check_widths and grow_only)
+    shape = first.inputs[0].shape
+    search = _Search(first.tree, second.tree, goal, Value(), shape)
+    found = search.run()
+    if isinstance(found, Refusal):
+        verb = "be grown into" if grow_only else "share a mother with"
         raise SurgeryError(
-            f"`{architecture.name}` is not a chain: its branches meet in layer `{region.name}`"
-            f" ({kind})",
-            expected="a network whose layers follow one another",
-            fix="Residual and concatenated regions are read but not changed yet",
+            f"`{first.name}` cannot {verb} `{second.name}`: {found}{_stages_text(first, second)}",
+            fix="Make the two agree there, or put them into different clusters",
         )
+    return found
 
 
 def check_interface(first: Architecture, second: Architecture) -> None:
@@ -163,42 +195,62 @@ def check_interface(first: Architecture, second: Architecture) -> None:
 
 
 class _Search:
-    """The table of the dynamic programme."""
+    """The table of the dynamic programme for two chains."""
 
     def __init__(
-        self, first: Architecture, second: Architecture, grow_only: bool, check_widths: bool
+        self,
+        first: Chain,
+        second: Chain,
+        goal: _Goal,
+        value: Value,
+        shape: tuple[int | None, ...],
     ) -> None:
-        self._names = first.name, second.name
-        self._architectures = first, second
-        self._first, self._second = first.nodes, second.nodes
-        self._grow_only = grow_only
-        self._check_widths = check_widths and grow_only
-        self._meets: dict[tuple[int, int], Mapping[str, Any] | Refusal] = {}
+        self._first, self._second = first.items, second.items
+        self._goal = goal
+        self._value = value
+        self._shape = shape
+        self._meets: dict[tuple[int, int, Value], _Meeting | Refusal] = {}
         self._refusals: dict[tuple[int, int], list[str]] = {}
         self._furthest = (0, 0)
 
-    def run(self) -> _Path | None:
-        """The best way through the table, or None."""
+    def run(self) -> Alignment | Refusal:
+        """The best way through the table, or why there is none."""
+        whole = self._straight()
+        if whole is not None:
+            return whole
         rows, columns = len(self._first), len(self._second)
-        start = _State(Value(), Side(), Side())
+        start = _State(self._value, Side(), Side())
         table: dict[tuple[int, int], dict[_State, _Path]] = {(0, 0): {start: _Path((0, 0, 0, 0))}}
+        ends: list[tuple[_Path, Value]] = []
         for i in range(rows + 1):
             for j in range(columns + 1):
                 for state, path in table.pop((i, j), {}).items():
-                    self._furthest = max(self._furthest, (i, j), key=lambda cell: sum(cell))
+                    self._furthest = max(self._furthest, (i, j), key=sum)
                     if (i, j) == (rows, columns):
-                        table.setdefault((-1, -1), {})[state] = path
+                        if not (state.first.paired or state.second.paired):
+                            ends.append((path, state.value))
                         continue
                     for cell, new_state, new_path in self._moves(i, j, state, path):
                         known = table.setdefault(cell, {})
                         if new_state not in known or new_path.score > known[new_state].score:
                             known[new_state] = new_path
-        ends = [
-            path
-            for state, path in table.get((-1, -1), {}).items()
-            if not (state.first.paired or state.second.paired)
-        ]
-        return max(ends, key=lambda path: path.score, default=None)
+        if not ends:
+            return self._failure()
+        best, value = max(ends, key=lambda end: end[0].score)
+        return Alignment(tuple(best.steps()), best.score[0], value)
+
+    def _straight(self) -> Alignment | None:
+        """The alignment of two chains that match item by item, if they do: none is better."""
+        if len(self._first) != len(self._second):
+            return None
+        value, params, pairs = self._value, 0, []
+        for i in range(len(self._first)):
+            meeting = self._meet(i, i, value)
+            if isinstance(meeting, Refusal) or not meeting.is_whole:
+                return None
+            pairs.append(meeting.pair)
+            value, params = meeting.value, params + meeting.params
+        return Alignment(tuple(pairs), params, value, is_whole=True)
 
     def _moves(
         self, i: int, j: int, state: _State, path: _Path
@@ -206,19 +258,27 @@ class _Search:
         if i < len(self._first) and j < len(self._second):
             yield from self._match(i, j, state, path)
         if j < len(self._second):
-            node = self._second[j]
-            side = insert(node, state.value, state.second, self._channels(i, node))
+            item = self._second[j]
+            side = insert(item, state.value, state.second, self._channels(i, item))
             if isinstance(side, Refusal):
-                self._refuse(i, j, f"`{node.name}` cannot be inserted: {side}")
+                self._refuse(i, j, f"`{item.name}` cannot be inserted: {side}")
             else:
-                step = Pair(None, node, paired=side.paired and not state.second.paired)
+                step = self._insertion(item, i, state, side, path)
                 yield (i, j + 1), replace(state, second=side), path.then(step)
-        if i < len(self._first) and not self._grow_only:
-            node = self._first[i]
-            side = insert(node, state.value, state.first, None)
+        if i < len(self._first) and not self._goal.grow_only:
+            item = self._first[i]
+            side = insert(item, state.value, state.first, None)
             if not isinstance(side, Refusal):
-                step = Pair(node, None, paired=side.paired and not state.first.paired)
+                step = Pair(item, None, paired=side.paired and not state.first.paired)
                 yield (i + 1, j), replace(state, first=side), path.then(step)
+
+    def _insertion(self, item: Item, i: int, state: _State, side: Side, path: _Path) -> Pair:
+        inside = None
+        if isinstance(item, Region):
+            found = insert_region(item, state.value, self._channels(i, item))
+            assert not isinstance(found, Refusal)
+            inside = found
+        return Pair(None, item, paired=side.paired and not state.second.paired, inside=inside)
 
     def _match(
         self, i: int, j: int, state: _State, path: _Path
@@ -226,33 +286,38 @@ class _Search:
         first, second = self._first[i], self._second[j]
         if state.first.paired or state.second.paired:
             return
-        changes = self._meet(i, j)
-        if isinstance(changes, Refusal):
-            self._refuse(i, j, f"`{first.name}` does not match `{second.name}`: {changes}")
+        meeting = self._meet(i, j, state.value)
+        if isinstance(meeting, Refusal):
+            self._refuse(i, j, f"`{first.name}` does not match `{second.name}`: {meeting}")
             return
-        new = _State(
-            rule_for(first).value(first, state.value),
-            _after(first, state.first) if not self._grow_only else Side(),
-            _after(second, state.second),
-        )
-        # Only layers that make channels are worth matching; a normalisation goes with them.
-        counts = rule_for(first).width is not None
-        params = min(first.num_params, second.num_params) if counts else 0
-        step = Pair(first, second, changes)
-        yield (i + 1, j + 1), new, path.then(step, params=params, match=1, late=i + j)
+        ours, theirs = Side(), Side()
+        if isinstance(second, Node):
+            theirs = after(second, state.second)
+        if isinstance(first, Node) and not self._goal.grow_only:
+            ours = after(first, state.first)
+        new = _State(meeting.value, ours, theirs)
+        step = path.then(meeting.pair, params=meeting.params, match=1, late=i + j)
+        yield (i + 1, j + 1), new, step
 
-    def _meet(self, i: int, j: int) -> Mapping[str, Any] | Refusal:
-        if (i, j) not in self._meets:
-            self._meets[i, j] = meet(self._first[i], self._second[j], self._grow_only,
-                                     self._check_widths)  # fmt: skip
-        return self._meets[i, j]
+    def _meet(self, i: int, j: int, value: Value) -> _Meeting | Refusal:
+        key = (i, j, value)
+        if key not in self._meets:
+            self._meets[key] = _meet_items(
+                self._first[i], self._second[j], self._goal, value, self._place(i)
+            )
+        return self._meets[key]
 
-    def _channels(self, i: int, node: Node) -> int | None:
-        """Width of the mother's tensor at place i, on the axis that `node` takes for channels."""
-        if not self._check_widths:
+    def _place(self, i: int) -> tuple[int | None, ...]:
+        """Shape of the mother's tensor at place i."""
+        return _output_shape(self._first[i - 1]) if i else self._shape
+
+    def _channels(self, i: int, item: Item) -> int | None:
+        """Width of the mother's tensor at place i, on the axis that an item takes for channels."""
+        if not self._goal.check_widths:
             return None
-        shape = self._first[i - 1].output_shapes[0] if i else self._architectures[0].inputs[0].shape
-        axis = rule_for(node).channel_axis(node)
+        shape = self._place(i)
+        node = item.merge if isinstance(item, Region) else item
+        axis = rule_for(node).channel_axis(node) if node is not None else len(shape) - 1
         return shape[axis] if axis < len(shape) else None
 
     def _refuse(self, i: int, j: int, reason: str) -> None:
@@ -260,21 +325,172 @@ class _Search:
         if reason not in reasons:
             reasons.append(reason)
 
-    def failure(self) -> SurgeryError:
-        """The error that says how far the two networks go together."""
-        first, second = self._names
+    def _failure(self) -> Refusal:
+        """How far the two chains go together, and why no further."""
         i, j = self._furthest
         reasons = self._refusals.get((i, j), [])
         if not reasons:
-            left = self._first[i:] or self._second[j:]
-            owner = first if self._first[i:] else second
-            reasons = [f"`{owner}` goes on with `{left[0].name}`" if left else "they end apart"]
-        goal = "be grown into" if self._grow_only else "share a mother with"
-        stages = _stages_text(self._architectures)
-        return SurgeryError(
-            f"`{first}` cannot {goal} `{second}`: {'; '.join(reasons)}{stages}",
-            fix="Make the two agree there, or put them into different clusters",
+            left = [*self._first[i:], *self._second[j:]]
+            reasons = [f"only one of them has `{left[0].name}`" if left else "they end apart"]
+        return Refusal("; ".join(reasons))
+
+
+@dataclass(frozen=True)
+class _Meeting:
+    """Two items that meet: the step, its parameters, what comes out, and whether all matched."""
+
+    pair: Pair
+    params: int
+    value: Value
+    is_whole: bool = True
+
+
+def _meet_items(
+    first: Item, second: Item, goal: _Goal, value: Value, shape: tuple[int | None, ...]
+) -> _Meeting | Refusal:
+    if isinstance(first, Node) and isinstance(second, Node):
+        changes = meet(first, second, goal.grow_only, goal.check_widths)
+        if isinstance(changes, Refusal):
+            return changes
+        # Only layers that make channels are worth matching; a normalisation goes with them.
+        rule = rule_for(first)
+        counts = rule.width is not None or rule.counts
+        params = min(first.num_params, second.num_params) if counts else 0
+        return _Meeting(Pair(first, second, changes), params, rule.value(first, value))
+    if isinstance(first, Region) and isinstance(second, Region):
+        if first.merge is None or second.merge is None:
+            return _meet_whole(first, second, goal)
+        return _meet_regions(first, second, goal, value, shape)
+    return Refusal("one is a single layer, the other has branches")
+
+
+def _meet_whole(first: Region, second: Region, goal: _Goal) -> _Meeting | Refusal:
+    """Regions without cut points meet node by node, wired in the same way, or not at all."""
+    if len(first.nodes) != len(second.nodes):
+        return Refusal(
+            f"a region without cut points has {len(first.nodes)} layers in one and"
+            f" {len(second.nodes)} in the other"
         )
+    tensors: dict[int, int] = {}
+    pairs, params = [], 0
+    for ours, theirs in zip(first.nodes, second.nodes, strict=True):
+        changes = meet(ours, theirs, goal.grow_only, goal.check_widths)
+        if isinstance(changes, Refusal):
+            return Refusal(f"`{ours.name}` does not match `{theirs.name}`: {changes}")
+        if len(ours.inputs) != len(theirs.inputs) or any(
+            tensors.setdefault(a, b) != b for a, b in zip(ours.inputs, theirs.inputs, strict=True)
+        ):
+            return Refusal(f"`{ours.name}` and `{theirs.name}` read different layers")
+        tensors.update(zip(ours.outputs, theirs.outputs, strict=True))
+        pairs.append(Pair(ours, theirs, changes))
+        params += min(ours.num_params, theirs.num_params)
+    inside = RegionMatch(nodes=tuple(pairs))
+    return _Meeting(Pair(first, second, {}, inside=inside), params, Value())
+
+
+def _meet_regions(
+    first: Region, second: Region, goal: _Goal, value: Value, shape: tuple[int | None, ...]
+) -> _Meeting | Refusal:
+    assert first.merge is not None and second.merge is not None
+    changes = meet(first.merge, second.merge, goal.grow_only, goal.check_widths)
+    if isinstance(changes, Refusal):
+        return changes
+    found = _meet_branches(first, second, goal, value, shape)
+    if isinstance(found, Refusal):
+        return found
+    branches, alignments = found
+    rule = rule_for(first.merge)
+    merge = Pair(first.merge, second.merge, changes)
+    pair = Pair(first, second, {}, inside=RegionMatch(branches=branches, merge=merge))
+    values = [alignment.value for alignment in alignments]
+    if len(values) < max(len(first.branches), len(second.branches)) and rule.merge == "concat":
+        values.append(Value())
+    params = sum(alignment.params for alignment in alignments)
+    whole = all(alignment.is_whole for alignment in alignments)
+    whole = whole and len(first.branches) == len(second.branches)
+    return _Meeting(pair, params, rule.merge_value(first.merge, values), whole)
+
+
+def _meet_branches(
+    first: Region, second: Region, goal: _Goal, value: Value, shape: tuple[int | None, ...]
+) -> tuple[tuple[BranchPair, ...], list[Alignment]] | Refusal:
+    """Match branches in their order; what only one region has must be able to give nothing."""
+    table: dict[tuple[int, int], Alignment | Refusal] = {}
+    rows, columns = len(first.branches), len(second.branches)
+
+    def aligned(i: int, j: int) -> Alignment | Refusal:
+        if (i, j) not in table:
+            search = _Search(first.branches[i], second.branches[j], goal, value, shape)
+            table[i, j] = search.run()
+        return table[i, j]
+
+    if rows == columns:
+        straight = [aligned(n, n) for n in range(rows)]
+        good = [found for found in straight if isinstance(found, Alignment)]
+        if len(good) == rows:
+            return tuple(BranchPair(n, n, a.pairs) for n, a in enumerate(good)), good
+    best = _best_branches(first, second, goal, aligned)
+    if isinstance(best, Refusal):
+        refused = [found for found in table.values() if isinstance(found, Refusal)]
+        return refused[0] if refused and rows == columns else best
+    return best
+
+
+def _best_branches(
+    first: Region, second: Region, goal: _Goal, aligned: Any
+) -> tuple[tuple[BranchPair, ...], list[Alignment]] | Refusal:
+    """The order-preserving matching of branches with the most parameters."""
+    rows, columns = len(first.branches), len(second.branches)
+    Entry = tuple[tuple[int, int], tuple[BranchPair, ...], list[Alignment]]
+    cells: dict[tuple[int, int], Entry] = {(0, 0): ((0, 0), (), [])}
+    reason: Refusal = Refusal("their branches do not correspond")
+
+    def offer(cell: tuple[int, int], entry: Entry) -> None:
+        if cell not in cells or entry[0] > cells[cell][0]:
+            cells[cell] = entry
+
+    for i in range(rows + 1):
+        for j in range(columns + 1):
+            if (i, j) not in cells:
+                continue
+            (params, count), done, used = cells[i, j]
+            if i < rows and j < columns:
+                found = aligned(i, j)
+                if isinstance(found, Alignment):
+                    pair = BranchPair(i, j, found.pairs)
+                    score = (params + found.params, count + 1)
+                    offer((i + 1, j + 1), (score, (*done, pair), [*used, found]))
+            if j < columns:
+                extra = _extra_branch(second, j)
+                if isinstance(extra, Refusal):
+                    reason = extra
+                else:
+                    pair = BranchPair(None, j, zeroed=extra)
+                    offer((i, j + 1), ((params, count), (*done, pair), used))
+            if (
+                i < rows
+                and not goal.grow_only
+                and not isinstance(extra := _extra_branch(first, i), Refusal)
+            ):
+                pair = BranchPair(i, None, zeroed=extra)
+                offer((i + 1, j), ((params, count), (*done, pair), used))
+    if (rows, columns) not in cells or not cells[rows, columns][2]:
+        return reason
+    return cells[rows, columns][1:]
+
+
+def _extra_branch(region: Region, number: int) -> Node | None | Refusal:
+    """How a branch that only one network has gives nothing: a zeroed node, or None for none needed."""
+    assert region.merge is not None
+    kind = rule_for(region.merge).merge
+    if kind == "sum":
+        return zero_point(region.branches[number])
+    if kind == "concat" and region.branches[number].items:
+        return None
+    return Refusal(
+        f"a further branch of {region.merge.kind} `{region.merge.name}` cannot be made to give"
+        " nothing"
+    )
 
 
 def meet(
@@ -283,7 +499,9 @@ def meet(
     """`Rule.meet` for any two calls; for growth only: whether the second is at least the first."""
     both_functions = first.activation is not None and second.activation is not None
     if not both_functions and (
-        first.layer.cls is not second.layer.cls or first.activation is not second.activation
+        rule_for(first) is not rule_for(second)
+        or first.activation is not second.activation
+        or not rule_for(first).same_class(first, second)
     ):
         return Refusal(f"`{first.kind}` is not `{second.kind}`")
     rule = rule_for(first)
@@ -296,74 +514,21 @@ def meet(
     return {}
 
 
-def insert(node: Node, value: Value, side: Side, channels: int | None) -> Side | Refusal:
-    """What becomes of a network's side if `node` is inserted as an identity there.
-
-    Args:
-        node: The call that only this network has.
-        value: What is known of the numbers that flow there.
-        side: The network's side so far.
-        channels: Width of the mother's tensor there, None if not settled yet.
-    """
-    rule = rule_for(node)
-    if rule.is_transparent:
-        return side
-    if isinstance(rule, ActivationRule):
-        return _insert_activation(node, rule, value, side, channels)
-    reason = rule.cannot_insert(node)
-    if reason is not None:
-        return reason
-    if rule.is_linear:
-        width = int(node.config[str(rule.width)])
-        if channels is not None and width < channels:
-            return Refusal(f"it has {width} channels, but {channels} must pass")
-        return Side(signable=width)
-    if side.paired:
-        return Refusal("pairs of an activation must be read by the next weights")
-    return side if rule.carries_sign else Side()
+def _output_shape(item: Item) -> tuple[int | None, ...]:
+    node = item.nodes[-1] if isinstance(item, Region) else item
+    return node.output_shapes[0]
 
 
-def _insert_activation(
-    node: Node, rule: ActivationRule, value: Value, side: Side, channels: int | None
-) -> Side | Refusal:
-    activation = node.activation
-    assert activation is not None
-    if side.paired:
-        return Refusal("pairs of an activation must be read by the next weights")
-    if not rule.changes(node, value):
-        return Side()
-    if activation.mixes_channels or activation.pair_constant() is None:
-        return Refusal(f"{activation} changes what flows there, and no pair of it is linear")
-    needed = 2 * (channels or 1)
-    if side.signable < needed:
-        return Refusal(
-            f"{activation} changes what flows there, and a pair of it needs {needed} channels in"
-            f" the layer before, which has {side.signable or 'none to spare'}"
-        )
-    return Side(paired=True)
-
-
-def _after(node: Node, side: Side) -> Side:
-    rule = rule_for(node)
-    if rule.is_linear:
-        grouped = node.config.get("groups", 1) != 1
-        return Side(signable=0 if grouped else int(node.config[str(rule.width)]))
-    return side if rule.carries_sign or rule.is_transparent else Side()
-
-
-def _stages_text(architectures: Sequence[Architecture]) -> str:
-    stages = [_stages(architecture) for architecture in architectures]
-    if stages[0] == stages[1]:
+def _stages_text(first: Architecture, second: Architecture) -> str:
+    ours, theirs = _stages(first), _stages(second)
+    if ours == theirs:
         return ""
-    return ". Resolutions: " + "; ".join(
-        f"`{architecture.name}` {' > '.join(found)}"
-        for architecture, found in zip(architectures, stages, strict=True)
-    )
+    return f". Resolutions: `{first.name}` {' > '.join(ours)}; `{second.name}` {' > '.join(theirs)}"
 
 
 def _stages(architecture: Architecture) -> list[str]:
     """The spatial sizes through which a network goes, repetitions left out."""
-    shapes = [architecture.inputs[0].shape, *(node.output_shapes[0] for node in architecture.nodes)]
+    shapes = [architecture.inputs[0].shape, *map(_output_shape, architecture.tree.items)]
     texts = [shape_text(shape[:-1]) for shape in shapes if len(shape) > 1]
     return [text for n, text in enumerate(texts) if n == 0 or texts[n - 1] != text]
 

@@ -7,7 +7,7 @@ kernel, or keep.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -21,6 +21,7 @@ def grow(
     maps: Maps,
     shape: Sequence[int],
     generator: np.random.Generator,
+    fresh: Callable[[], np.ndarray],
 ) -> np.ndarray:
     """Grow one variable.
 
@@ -30,6 +31,7 @@ def grow(
         maps: The index maps of all channel axes.
         shape: Shape of the member's variable.
         generator: Source of the uneven splits among copies.
+        fresh: Gives initial weights of `shape`, for channels that the mother lacks.
 
     Returns:
         An array of `shape`. Where nothing grows it is `array` itself.
@@ -49,6 +51,20 @@ def grow(
         raise SurgeryError(
             "A variable does not fit", expected=f"shape {tuple(shape)}", received=str(array.shape)
         )
+    return _fill_missing(array, roles, maps, fresh)
+
+
+def _fill_missing(
+    array: np.ndarray, roles: Sequence[Role], maps: Maps, fresh: Callable[[], np.ndarray]
+) -> np.ndarray:
+    """Channels that the mother lacks: made with initial weights, and not listened to."""
+    for kind in (Copy, Split):
+        for position, role in enumerate(roles):
+            channels = maps[role.axis] if isinstance(role, kind) else None
+            if channels is None or not channels.missing.size:
+                continue
+            where = (*[slice(None)] * position, channels.missing)
+            array[where] = fresh()[where] if kind is Copy else 0.0
     return array
 
 
@@ -112,8 +128,8 @@ def _share_out(
         made: The axis of outputs, the first axis of `rows` not counted.
         generator: Source of the shares.
     """
-    counts = np.bincount(groups)[groups]
-    copies = np.flatnonzero(counts > 1)
+    counts = np.bincount(groups + 1)[groups + 1]
+    copies = np.flatnonzero((counts > 1) & (groups >= 0))
     if not copies.size:
         return
     copies = copies[np.argsort(groups[copies], kind="stable")]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from keras_mothernets.errors import SurgeryError, naming
-from keras_mothernets.graph import Architecture, Node
+from keras_mothernets.graph import Architecture, Chain, Node, Region
 from keras_mothernets.rules import (
     ActivationRule,
     Axes,
     Axis,
+    Concat,
     Copy,
     Paired,
     Role,
@@ -19,9 +20,10 @@ from keras_mothernets.rules import (
     Split,
     rule_for,
 )
-from keras_mothernets.surgery.alignment import Pair
+from keras_mothernets.surgery.alignment import Pair, RegionMatch
+from keras_mothernets.surgery.insertion import Item, RegionInsertion
 
-How = Literal["matched", "inserted"]
+How = Literal["matched", "inserted", "fresh", "zeroed"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,14 @@ class Step:
     """A call of the member with the call of the mother that it comes from.
 
     Args:
-        how: `"matched"`, or `"inserted"` if the mother has no such call.
+        how: `"matched"`; `"inserted"` as an identity if the mother has no such call;
+            `"fresh"` with initial weights on a branch that gives nothing yet, and
+            `"zeroed"` for the layer that keeps it so.
         mother: The mother's call, or the identity that stands for it.
         member: The member's call.
         inputs: Axes of the input tensors.
         outputs: Axes of the output tensors, then axes inside the layer.
-        place: Number of the mother's tensor that flows in at this place.
+        place: Number of the mother's tensor that flows in at this place, -1 on a fresh branch.
     """
 
     how: How
@@ -55,6 +59,16 @@ class Correspondence:
     spaces: Spaces
 
 
+@dataclass(frozen=True)
+class _Fate:
+    """What an alignment says of one call of the member."""
+
+    how: How
+    mother: Node | None = None
+    paired: bool = False
+    through: int | None = None
+
+
 def correspond(mother: Architecture, member: Architecture, pairs: Sequence[Pair]) -> Correspondence:
     """Follow the channels of both networks along an alignment.
 
@@ -69,49 +83,165 @@ def correspond(mother: Architecture, member: Architecture, pairs: Sequence[Pair]
     Raises:
         SurgeryError: Channels cannot pass a layer; the message names it.
     """
-    spaces = Spaces()
-    views: dict[int, Axes] = {}
-    places: dict[int, int] = {}
-    for ours, theirs in zip(mother.inputs, member.inputs, strict=True):
-        sizes = zip(ours.shape, theirs.shape, strict=True)
-        views[theirs.tensor] = tuple(spaces.fixed(*pair, "it is the input") for pair in sizes)
-        places[theirs.tensor] = ours.tensor
+    walk = _Walk(dict(_fates(pairs)))
+    walk.start(mother, member)
     steps = []
-    for pair in pairs:
-        node = pair.second
-        assert node is not None
-        inputs = tuple(views[tensor] for tensor in node.inputs)
-        place = places[node.inputs[0]]
+    for node in member.nodes:
         with naming(f"Layer `{node.name}`"):
-            step = _step(pair, node, inputs, place, spaces)
-        steps.append(step)
-        made = step.mother.outputs if step.how == "matched" else (place,)
-        for number, tensor in enumerate(node.outputs):
-            views[tensor] = step.outputs[number]
-            places[tensor] = made[number]
+            steps.append(walk.step(node))
     for tensor in member.outputs:
-        for axis in views[tensor]:
-            spaces.pin(axis, "it is the output")
-    _share(steps, spaces)
-    return Correspondence(mother, member, tuple(steps), spaces)
+        for axis in walk.views[tensor]:
+            walk.spaces.pin(axis, "it is the output")
+    _share(steps, walk.spaces)
+    return Correspondence(mother, member, tuple(steps), walk.spaces)
 
 
-def _step(pair: Pair, node: Node, inputs: tuple[Axes, ...], place: int, spaces: Spaces) -> Step:
-    rule = rule_for(node)
-    if pair.first is not None:
-        outputs = rule.flow(pair.first, node, inputs, spaces)
-        return Step("matched", pair.first, node, inputs, outputs, place)
-    if pair.paired:
-        return Step("inserted", node, node, inputs, (_paired(node, inputs[0], spaces),), place)
-    if rule.is_transparent or isinstance(rule, ActivationRule):
-        return Step("inserted", node, node, inputs, inputs, place)
-    channel = rule.channel_axis(node)
-    channels = spaces.size(inputs[0][channel])[0]
-    if channels is None:
-        raise SurgeryError("It cannot be inserted where the number of channels is unknown")
-    identity = rule.identity_node(node, channels)
-    outputs = rule.flow(identity, node, inputs, spaces)
-    return Step("inserted", identity, node, inputs, outputs, place)
+def step_roles(step: Step) -> dict[str, tuple[Role, ...]]:
+    """The roles of the variables of a step's layer."""
+    return rule_for(step.member).roles(step.mother, step.member, step.inputs, step.outputs)
+
+
+def _fates(pairs: Sequence[Pair]) -> Iterator[tuple[int, _Fate]]:
+    """The fate of every call of the member, by the number of its first output."""
+    for pair in pairs:
+        item = pair.second
+        if item is None:
+            continue
+        if isinstance(pair.inside, RegionMatch):
+            yield from _matched_region(pair, pair.inside)
+        elif isinstance(pair.inside, RegionInsertion):
+            assert isinstance(item, Region)
+            yield from _inserted_region(item, pair.inside)
+        else:
+            assert isinstance(item, Node)
+            how: How = "matched" if pair.first is not None else "inserted"
+            mother = pair.first if isinstance(pair.first, Node) else None
+            yield item.outputs[0], _Fate(how, mother, pair.paired)
+
+
+def _matched_region(pair: Pair, inside: RegionMatch) -> Iterator[tuple[int, _Fate]]:
+    assert isinstance(pair.second, Region)
+    yield from _fates(inside.nodes)
+    for branch in inside.branches:
+        if branch.second is None:
+            continue
+        if branch.first is None:
+            yield from _fresh(pair.second.branches[branch.second], branch.zeroed)
+        else:
+            yield from _fates(branch.pairs)
+    if inside.merge is not None:
+        yield from _fates([inside.merge])
+
+
+def _inserted_region(region: Region, inside: RegionInsertion) -> Iterator[tuple[int, _Fate]]:
+    assert region.merge is not None
+    zeroed = iter(inside.zeroed)
+    for number, branch in enumerate(region.branches):
+        if number == inside.through:
+            for item, paired in inside.identities:
+                yield from _identity(item, paired)
+        else:
+            yield from _fresh(branch, next(zeroed, None))
+    tensor = list(dict.fromkeys(region.merge.inputs))[inside.through]
+    yield region.merge.outputs[0], _Fate("inserted", through=tensor)
+
+
+def _identity(item: Item, paired: bool) -> Iterator[tuple[int, _Fate]]:
+    if isinstance(item, Region):
+        raise SurgeryError(f"A region within a region (`{item.name}`) is not inserted")
+    yield item.outputs[0], _Fate("inserted", paired=paired)
+
+
+def _fresh(chain: Chain, zeroed: Node | None) -> Iterator[tuple[int, _Fate]]:
+    for item in chain.items:
+        for node in item.nodes if isinstance(item, Region) else (item,):
+            is_zeroed = zeroed is not None and node.outputs == zeroed.outputs
+            yield node.outputs[0], _Fate("zeroed" if is_zeroed else "fresh")
+
+
+@dataclass
+class _Walk:
+    """What is known on the way through a member: the axes of each tensor so far."""
+
+    fates: dict[int, _Fate]
+    spaces: Spaces = field(default_factory=Spaces)
+    views: dict[int, Axes] = field(default_factory=dict)
+    places: dict[int, int] = field(default_factory=dict)
+
+    def start(self, mother: Architecture, member: Architecture) -> None:
+        """Pin the inputs."""
+        for ours, theirs in zip(mother.inputs, member.inputs, strict=True):
+            sizes = zip(ours.shape, theirs.shape, strict=True)
+            self.views[theirs.tensor] = tuple(
+                self.spaces.fixed(*pair, "it is the input") for pair in sizes
+            )
+            self.places[theirs.tensor] = ours.tensor
+
+    def step(self, node: Node) -> Step:
+        """Pass one call of the member."""
+        fate = self.fates[node.outputs[0]]
+        if fate.how in ("fresh", "zeroed"):
+            return Step(fate.how, node, node, (), (), -1)
+        if fate.through is not None:
+            step = self._merge_inserted(node, fate.through)
+        elif fate.mother is not None:
+            step = self._matched(fate.mother, node)
+        else:
+            step = self._inserted(node, fate.paired)
+        made = step.mother.outputs if step.how == "matched" else (step.place,)
+        for number, tensor in enumerate(node.outputs):
+            self.views[tensor] = step.outputs[number]
+            self.places[tensor] = made[number]
+        return step
+
+    def _matched(self, mother: Node, node: Node) -> Step:
+        inputs = self._inputs(node)
+        outputs = rule_for(node).flow(mother, node, inputs, self.spaces)
+        return Step("matched", mother, node, inputs, outputs, self._place(node))
+
+    def _inserted(self, node: Node, paired: bool) -> Step:
+        rule, inputs, place = rule_for(node), self._inputs(node), self._place(node)
+        if paired:
+            outputs: tuple[Axes, ...] = (_paired(node, inputs[0], self.spaces),)
+            return Step("inserted", node, node, inputs, outputs, place)
+        if rule.is_transparent or isinstance(rule, ActivationRule):
+            return Step("inserted", node, node, inputs, inputs[:1], place)
+        channels = self.spaces.size(inputs[0][rule.channel_axis(node)])[0]
+        if channels is None:
+            raise SurgeryError("It cannot be inserted where the number of channels is unknown")
+        identity = rule.identity_node(node, channels)
+        outputs = rule.flow(identity, node, inputs, self.spaces)
+        return Step("inserted", identity, node, inputs, outputs, place)
+
+    def _merge_inserted(self, node: Node, through: int) -> Step:
+        """The end of an inserted region: what its identity branch carries, and perhaps more."""
+        place = self.places[through]
+        if rule_for(node).merge == "sum":
+            return Step("inserted", node, node, (), (self.views[through],), place)
+        inputs = self._inputs(node)
+        position = rule_for(node).channel_axis(node)
+        joined = Concat(tuple(axes[position] for axes in inputs))
+        carried = self.views[through]
+        axes = (*carried[:position], joined, *carried[position + 1 :])
+        return Step("inserted", node, node, inputs, (axes,), place)
+
+    def _inputs(self, node: Node) -> tuple[Axes, ...]:
+        """Axes of the inputs; a fresh branch is left out of a sum, and adds new channels else."""
+        known = [self.views[tensor] for tensor in node.inputs if tensor in self.views]
+        if rule_for(node).merge != "concat":
+            return tuple(known)
+        position = rule_for(node).channel_axis(node)
+        inputs = []
+        for tensor, shape in zip(node.inputs, node.input_shapes, strict=True):
+            axes = self.views.get(tensor)
+            if axes is None:
+                new = self.spaces.new(0, shape[position])
+                axes = (*known[0][:position], new, *known[0][position + 1 :])
+            inputs.append(axes)
+        return tuple(inputs)
+
+    def _place(self, node: Node) -> int:
+        return next(self.places[tensor] for tensor in node.inputs if tensor in self.places)
 
 
 def _paired(node: Node, axes: Axes, spaces: Spaces) -> Axes:
@@ -124,11 +254,6 @@ def _paired(node: Node, axes: Axes, spaces: Spaces) -> Axes:
     spaces.sign(axes[channel])
     pairs: Axis = Paired(axes[channel], constant)
     return (*axes[:channel], pairs, *axes[channel + 1 :])
-
-
-def step_roles(step: Step) -> dict[str, tuple[Role, ...]]:
-    """The roles of the variables of a step's layer."""
-    return rule_for(step.member).roles(step.mother, step.member, step.inputs, step.outputs)
 
 
 def _share(steps: Sequence[Step], spaces: Spaces) -> None:
@@ -150,7 +275,7 @@ def _share(steps: Sequence[Step], spaces: Spaces) -> None:
                 " from one layer of the smaller network",
                 fix="Share the layer in the same way in all networks",
             )
-        if step is not first:
+        if step is not first and step.how in ("matched", "inserted"):
             _join_roles(first, step, spaces)
 
 

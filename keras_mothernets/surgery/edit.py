@@ -10,12 +10,14 @@ from typing import Any
 import keras
 
 from keras_mothernets.errors import GraphError, SurgeryError, naming
-from keras_mothernets.graph import Architecture, Node, TensorRef, build, read
-from keras_mothernets.rules import Refusal, Value, check_rules, rule_for
-from keras_mothernets.surgery.alignment import Pair, Side, check_chain, insert
+from keras_mothernets.graph import Architecture, Node, build, flat_names, read
+from keras_mothernets.rules import Refusal, check_rules, rule_for
+from keras_mothernets.surgery.alignment import Pair
 from keras_mothernets.surgery.correspondence import correspond
 from keras_mothernets.surgery.hatch import apply_plan
+from keras_mothernets.surgery.insertion import Side, insert
 from keras_mothernets.surgery.plan import plan_pairs
+from keras_mothernets.surgery.weaving import redirect, tensor_values
 
 
 def widen(model: keras.Model, sizes: Mapping[str, int], *, seed: int = 0) -> keras.Model:
@@ -140,7 +142,6 @@ def deepen(
     if isinstance(copies, bool) or not isinstance(copies, int) or copies < 1:
         raise SurgeryError("`copies` must be a whole number of at least 1", received=repr(copies))
     architecture = _readable(model)
-    check_chain(architecture)
     unit = _unit(architecture, after)
     return _insert(model, architecture, unit, copies, calibration)
 
@@ -170,20 +171,17 @@ def _grow(
     seed: int = 0,
 ) -> keras.Model:
     """Build the model with other layer sizes and give it the old function."""
-    edited = []
+    nodes = []
     for node in architecture.nodes:
         if node.layer.path in changes and not node.fused:
             old, node = node, with_layer(node, changes[node.layer.path])
             found = rule_for(node).meet(node, old)
             if not isinstance(found, Mapping):
                 raise SurgeryError(f"Layer `{node.layer.name}` cannot grow so: {found}")
-        edited.append(node)
-    target = _build(replace(architecture, nodes=tuple(edited)))
-    pairs = [
-        Pair(ours, theirs)
-        for ours, theirs in zip(architecture.nodes, read(target).nodes, strict=True)
-    ]
-    return _apply(model, architecture, target, pairs, seed=seed)
+        nodes.append(node)
+    edited = replace(architecture, nodes=tuple(nodes))
+    target = _build(edited)
+    return _apply(model, architecture, target, edited, architecture.nodes, seed=seed)
 
 
 def with_layer(node: Node, changes: Mapping[str, Any], suffix: str = "") -> Node:
@@ -201,9 +199,8 @@ def _unit(architecture: Architecture, after: str) -> list[Node]:
     if rule.width is None or rule.cannot_insert(_as_identity(start)) is not None:
         reason = rule.cannot_insert(_as_identity(start)) or "it has no weights of its own"
         raise SurgeryError(f"Layer `{after}` ({start.kind}) cannot be repeated: {reason}")
-    position = architecture.nodes.index(start)
     unit = [start]
-    for node in architecture.nodes[position + 1 :]:
+    while (node := _only_reader(architecture, unit[-1])) is not None:
         follows = rule_for(node)
         if not (follows.carries_sign or follows.is_transparent or node.activation is not None):
             break
@@ -215,6 +212,12 @@ def _unit(architecture: Architecture, after: str) -> list[Node]:
             fix="Repeat a layer before it",
         )
     return unit
+
+
+def _only_reader(architecture: Architecture, node: Node) -> Node | None:
+    tensor = node.outputs[0]
+    readers = [other for other in architecture.nodes if tensor in other.inputs]
+    return readers[0] if len(readers) == 1 and tensor not in architecture.outputs else None
 
 
 def _as_identity(node: Node) -> Node:
@@ -238,41 +241,31 @@ def _insert(
     calibration: Any,
 ) -> keras.Model:
     place = architecture.nodes.index(unit[-1]) + 1
-    before, rest = architecture.nodes[:place], architecture.nodes[place:]
     added: list[Node] = []
-    tensor = unit[-1].outputs[0]
+    start = tensor = unit[-1].outputs[0]
     free = 1 + max(out for node in architecture.nodes for out in node.outputs)
     for copy in range(1, copies + 1):
         for node in unit:
             new = with_layer(_as_identity(node), {}, f"_deeper_{copy}")
-            args = (TensorRef(tensor), *node.args[1:])
-            added.append(replace(new, inputs=(tensor,), outputs=(free,), args=args))
+            added.append(replace(redirect(new, {node.inputs[0]: tensor}), outputs=(free,)))
             tensor, free = free, free + 1
-    _check_insertable(architecture, before, added)
-    if rest:
-        args = (TensorRef(tensor), *rest[0].args[1:])
-        rest = (replace(rest[0], inputs=(tensor,), args=args), *rest[1:])
-    target = _build(replace(architecture, nodes=(*before, *added, *rest)))
-    nodes = read(target).nodes
+    _check_insertable(architecture, unit[-1], added)
+    rest = [redirect(node, {start: tensor}) for node in architecture.nodes[place:]]
+    edited = replace(architecture, nodes=(*architecture.nodes[:place], *added, *rest))
+    target = _build(edited)
     old = [*architecture.nodes[:place], *[None] * len(added), *architecture.nodes[place:]]
-    pairs = [Pair(ours, theirs) for ours, theirs in zip(old, nodes, strict=True)]
-    return _apply(model, architecture, target, pairs, calibration=calibration)
+    return _apply(model, architecture, target, edited, old, calibration=calibration)
 
 
-def _check_insertable(
-    architecture: Architecture, before: Sequence[Node], added: Sequence[Node]
-) -> None:
-    value = Value()
-    for node in before:
-        value = rule_for(node).value(node, value)
-    shape = before[-1].output_shapes[0]
+def _check_insertable(architecture: Architecture, last: Node, added: Sequence[Node]) -> None:
+    value = tensor_values(architecture)[last.outputs[0]]
+    shape = last.output_shapes[0]
     side = Side()
     for node in added:
-        channels = shape[rule_for(node).channel_axis(node)]
-        found = insert(node, value, side, channels)
+        found = insert(node, value, side, shape[rule_for(node).channel_axis(node)])
         if isinstance(found, Refusal):
             raise SurgeryError(
-                f"`{architecture.name}`: layer `{before[-1].name}` cannot be followed by"
+                f"`{architecture.name}`: layer `{last.name}` cannot be followed by"
                 f" `{node.kind}` as an identity: {found}",
                 fix="Choose a place after an activation that leaves its own outputs unchanged"
                 " (relu), or hatch into a network of your own with twice the width there",
@@ -295,10 +288,31 @@ def _apply(
     model: keras.Model,
     architecture: Architecture,
     target: keras.Model,
-    pairs: Sequence[Pair],
+    edited: Architecture,
+    sources: Sequence[Node | None],
     *,
     seed: int = 0,
     calibration: Any = None,
 ) -> keras.Model:
-    plan = plan_pairs(correspond(architecture, read(target), pairs), seed=seed)
+    """Give a built target the model's function; `sources` tells where each edited node is from."""
+    built = read(target)
+    names = flat_names(edited)
+    origins = {
+        _call_key(names[node.layer.path], node, edited): source
+        for node, source in zip(edited.nodes, sources, strict=True)
+    }
+    pairs = [
+        Pair(origins[_call_key(node.layer.path[-1], node, built)], node) for node in built.nodes
+    ]
+    plan = plan_pairs(correspond(architecture, built, pairs), seed=seed)
     return apply_plan(plan, model, target, calibration=calibration)
+
+
+def _call_key(name: str, node: Node, architecture: Architecture) -> tuple[str, bool, int]:
+    """What tells a call in two architectures that differ in nothing but numbers."""
+    calls = [
+        other.outputs[0]
+        for other in architecture.nodes
+        if other.layer.path == node.layer.path and other.fused == node.fused
+    ]
+    return name, node.fused, calls.index(node.outputs[0])

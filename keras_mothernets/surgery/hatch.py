@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_mothernets.errors import MotherNetsError, SurgeryError, naming
-from keras_mothernets.graph import clone, finish, layer_variables, live_layers, read
+from keras_mothernets.graph import (
+    clone,
+    finish,
+    layer_variables,
+    live_layers,
+    read,
+    seeded,
+)
 from keras_mothernets.rules import Statistics, rule_for
 from keras_mothernets.surgery.arrays import grow
 from keras_mothernets.surgery.plan import HatchPlan, LayerPlan, VariablePlan, make_plan
@@ -132,16 +140,49 @@ def _assign(
     plan: HatchPlan,
     generator: np.random.Generator,
 ) -> None:
+    initial = _Initial(target, plan.seed)
     for variable, live in zip(layer.variables, layer_variables(target).values(), strict=True):
         value = values.get(variable.name)
+        if variable.source == "initial":
+            live.assign(initial.value(variable.name))
+            continue
         if value is None:
             rule = rule_for(layer.step.member)
-            value = np.full(variable.shape, rule.absent(variable.name))
+            fill = 0.0 if variable.source == "zero" else rule.absent(variable.name)
+            value = np.full(variable.shape, fill)
         elif value.dtype.kind == "f":
             value = value.astype(live.dtype, copy=False)
-        if variable.source != "constant" or variable.name in values:
-            value = grow(value, variable.roles, plan.maps, variable.shape, generator)
+        if variable.name in values:
+            value = grow(
+                value,
+                variable.roles,
+                plan.maps,
+                variable.shape,
+                generator,
+                partial(initial.value, variable.name),
+            )
         live.assign(value)
+
+
+class _Initial:
+    """The initial weights that a layer would have, drawn only if they are asked for."""
+
+    def __init__(self, layer: Any, seed: int) -> None:
+        self._layer = layer
+        self._seed = seed
+        self._values: dict[str, np.ndarray] | None = None
+
+    def value(self, name: str) -> np.ndarray:
+        """Initial value of one variable."""
+        if self._values is None:
+            config = seeded(self._layer.get_config(), self._seed)
+            twin = type(self._layer).from_config(config)
+            twin.build_from_config(self._layer.get_build_config())
+            self._values = {
+                key: keras.ops.convert_to_numpy(variable.value)
+                for key, variable in layer_variables(twin).items()
+            }
+        return self._values[name]
 
 
 def _mother_values(
@@ -150,6 +191,8 @@ def _mother_values(
     """The weights of the mother's layer, or of the identity that stands for it."""
     step = layer.step
     rule = rule_for(step.member)
+    if step.how in ("fresh", "zeroed"):
+        return {}
     if layer.is_inserted:
         channel = rule.channel_axis(step.member)
         channels = step.mother.output_shapes[0][channel]
@@ -166,7 +209,7 @@ def _statistics(plan: HatchPlan, mother: keras.Model, calibration: Any) -> dict[
     places = {
         layer.step.place: rule_for(layer.step.member).channel_axis(layer.step.member)
         for layer in plan.layers
-        if layer.is_inserted and _is_normalization(layer.variables)
+        if layer.step.how == "inserted" and _is_normalization(layer.variables)
     }
     if places and calibration is not None:
         return measure(mother, architecture, places, calibration)

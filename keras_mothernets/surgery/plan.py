@@ -10,7 +10,16 @@ import keras
 
 from keras_mothernets.errors import naming
 from keras_mothernets.graph import Architecture, read, text_table
-from keras_mothernets.rules import Copy, Maps, Role, Split, Taps, check_rules
+from keras_mothernets.rules import (
+    Copy,
+    Keep,
+    Maps,
+    Role,
+    Split,
+    Taps,
+    check_rules,
+    rule_for,
+)
 from keras_mothernets.surgery.alignment import align
 from keras_mothernets.surgery.correspondence import (
     Correspondence,
@@ -28,7 +37,8 @@ class VariablePlan:
         name: The variable's name inside its layer, for example `"kernel"`.
         shape: Its shape in the member.
         source: The variable of the mother it grows from, `"identity"` if it is
-            part of an inserted identity, or `"constant"` if the mother lacks it.
+            part of an inserted identity, `"constant"` if the mother's layer lacks it,
+            `"initial"` or `"zero"` on a new branch that gives nothing yet.
         roles: What happens along each axis.
         shared: Number of the mother's numbers that it holds, copies not counted.
     """
@@ -55,7 +65,7 @@ class LayerPlan:
     @property
     def is_inserted(self) -> bool:
         """Whether the mother has no such layer."""
-        return self.step.how == "inserted"
+        return self.step.how != "matched"
 
 
 @dataclass(frozen=True)
@@ -130,7 +140,7 @@ def plan_pairs(correspondence: Correspondence, *, seed: int = 0) -> HatchPlan:
         path = step.member.layer.path
         if step.member.layer.variables and not step.member.fused:
             layers.setdefault(path, LayerPlan(step, _variable_plans(step)))
-        elif step.how == "inserted":
+        elif step.how != "matched":
             extra.append(LayerPlan(step, ()))
     order = {id(step): number for number, step in enumerate(correspondence.steps)}
     found = sorted([*layers.values(), *extra], key=lambda layer: order[id(layer.step)])
@@ -167,6 +177,8 @@ def explain(mother: keras.Model, member: keras.Model) -> HatchPlan:
 
 
 def _variable_plans(step: Step) -> tuple[VariablePlan, ...]:
+    if step.how in ("fresh", "zeroed"):
+        return _fresh_variables(step)
     roles = step_roles(step)
     plans = []
     for name, shape in step.member.layer.variables.items():
@@ -180,12 +192,26 @@ def _variable_plans(step: Step) -> tuple[VariablePlan, ...]:
     return tuple(plans)
 
 
+def _fresh_variables(step: Step) -> tuple[VariablePlan, ...]:
+    zeros = rule_for(step.member).zeros(step.member) if step.how == "zeroed" else ()
+    return tuple(
+        VariablePlan(
+            name, shape, "zero" if name in zeros else "initial", tuple(Keep() for _ in shape), 0
+        )
+        for name, shape in step.member.layer.variables.items()
+    )
+
+
 def _row(layer: LayerPlan, maps: Maps) -> tuple[str, str, str, str]:
     source = "-" if layer.is_inserted else layer.step.mother.layer.name
     return layer.step.member.name, layer.step.member.kind, source, _how(layer, maps)
 
 
 def _how(layer: LayerPlan, maps: Maps) -> str:
+    if layer.step.how == "zeroed":
+        return "new branch, kept at zero here"
+    if layer.step.how == "fresh":
+        return "new branch"
     if layer.is_inserted:
         pairs = not layer.variables and layer.step.inputs != layer.step.outputs
         return "inserted on pairs f(x), f(-x)" if pairs else "inserted as an identity"

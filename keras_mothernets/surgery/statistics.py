@@ -14,7 +14,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_mothernets.graph import Architecture, Node, build, copy_into_flat, live_layers
+from keras_mothernets.graph import (
+    Architecture,
+    Node,
+    build,
+    copy_into_flat,
+    live_layers,
+)
 from keras_mothernets.rules import Statistics, rule_for
 
 

@@ -8,7 +8,14 @@ import keras
 import numpy as np
 
 from keras_mothernets.errors import MotherNetsError, SurgeryError
-from keras_mothernets.graph import Architecture, Input, build, clone, copy_into_flat, read
+from keras_mothernets.graph import (
+    Architecture,
+    Input,
+    build,
+    clone,
+    copy_into_flat,
+    read,
+)
 from keras_mothernets.rules import Maps
 from keras_mothernets.surgery.plan import make_plan
 
@@ -58,7 +65,14 @@ def max_deviation(
     outputs = []
     for model in (model_a, model_b):
         copied = clone(model, dtype=dtype)
-        outputs.append(_run(copied, inputs, training))
+        try:
+            outputs.append(_run(copied, inputs, training))
+        except Exception as error:
+            raise MotherNetsError(
+                f"`{model.name}` cannot be run in {dtype}",
+                received=str(error).splitlines()[0],
+                fix='Where the backend lacks a kernel for that type, use `dtype="float32"`',
+            ) from error
     return _deviation(*outputs)
 
 

@@ -1,0 +1,108 @@
+"""Rules of normalisations over the channels of one example: LayerNormalization and its kin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keras_mothernets.graph import Node
+from keras_mothernets.rules.rule import Axes, Copy, Role, Rule
+from keras_mothernets.rules.spaces import Spaces
+
+_SAME_COUNT = "it is normalised over, which counts every copy"
+
+
+class LayerNormalizationRule(Rule):
+    """LayerNormalization, RMSNormalization: exact if all channels have equally many copies.
+
+    Mean and variance over channels do not change when every channel is repeated
+    equally often. Other widths would need another epsilon in the member, which
+    is a setting of the user's.
+
+    Args:
+        names: Variables that follow the normalised axes.
+    """
+
+    flags = ("center", "scale")
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        for position in self._axes(member):
+            spaces.even_out(inputs[0][position], _SAME_COUNT)
+        return (inputs[0],)
+
+    def roles(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], outputs: Sequence[Axes]
+    ) -> dict[str, tuple[Role, ...]]:
+        axes = tuple(Copy(inputs[0][position]) for position in self._axes(member))
+        return dict.fromkeys(self._names, axes)
+
+    def absent(self, name: str) -> float:
+        return 0.0 if name == "beta" else 1.0
+
+    def channel_axis(self, node: Node) -> int:
+        return self._axes(node)[-1]
+
+    def _axes(self, node: Node) -> list[int]:
+        axis = node.config["axis"]
+        axes = [axis] if isinstance(axis, int) else list(axis)
+        rank = len(node.input_shapes[0]) + 1
+        return [entry % rank - 1 for entry in axes]
+
+
+class GroupNormalizationRule(Rule):
+    """GroupNormalization: exact if every group's channels have equally many copies, side by side."""
+
+    flags = ("center", "scale")
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        axis = inputs[0][self.channel_axis(member)]
+        # With one group per channel (instance normalisation) any number of copies will do.
+        if member.config["groups"] != -1:
+            spaces.even_out(axis, _SAME_COUNT)
+        return (inputs[0],)
+
+    def roles(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], outputs: Sequence[Axes]
+    ) -> dict[str, tuple[Role, ...]]:
+        axis = Copy(inputs[0][self.channel_axis(member)])
+        return {"gamma": (axis,), "beta": (axis,)}
+
+    def absent(self, name: str) -> float:
+        return 0.0 if name == "beta" else 1.0
+
+    def channel_axis(self, node: Node) -> int:
+        axis: int = node.config["axis"]
+        return axis % (len(node.input_shapes[0]) + 1) - 1
+
+
+class UnitNormalizationRule(Rule):
+    """UnitNormalization: the norm changes with every copy, so nothing may be widened there."""
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        axis = member.config["axis"]
+        for entry in [axis] if isinstance(axis, int) else axis:
+            position = entry % (len(inputs[0]) + 1) - 1
+            spaces.pin(inputs[0][position], "its length is normalised, which copies change")
+        return (inputs[0],)
+
+
+class LayerScaleRule(Rule):
+    """LayerScale: one factor per channel of the last axis."""
+
+    free = frozenset({"init_values", "projection_dim"})
+
+    def roles(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], outputs: Sequence[Axes]
+    ) -> dict[str, tuple[Role, ...]]:
+        return {name: (Copy(inputs[0][-1]),) for name in member.layer.variables}
+
+    def zeros(self, node: Node) -> tuple[str, ...]:
+        return tuple(node.layer.variables)
