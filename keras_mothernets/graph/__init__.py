@@ -1,6 +1,6 @@
 """READ: a Keras model becomes an immutable architecture, and an architecture a model."""
 
-from keras_mothernets.graph.activations import Activation
+from keras_mothernets.graph.activations import LINEAR, Activation
 from keras_mothernets.graph.architecture import (
     Architecture,
     Chain,
@@ -32,6 +32,7 @@ from keras_mothernets.graph.table import shape_text, text_table
 from keras_mothernets.graph.tree import build_tree
 
 __all__ = [
+    "LINEAR",
     "Activation",
     "Architecture",
     "Chain",

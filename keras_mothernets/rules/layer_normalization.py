@@ -54,7 +54,7 @@ class LayerNormalizationRule(Rule):
 
 
 class GroupNormalizationRule(Rule):
-    """GroupNormalization: exact if every group's channels have equally many copies, side by side."""
+    """GroupNormalization: exact if all channels have equally many copies, side by side."""
 
     flags = ("center", "scale")
 

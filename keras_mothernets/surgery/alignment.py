@@ -92,17 +92,23 @@ Score = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class _Path:
-    """The best way to a state: its score, and the last step with the way before it."""
+    """The best way to a state: its score, the last step, and the way before it.
+
+    `last` holds the parameters of the last layer with channels that was matched.
+    """
 
     score: Score
     step: Pair | None = None
     before: _Path | None = None
+    last: int = 0
 
     def then(self, step: Pair, *, params: int = 0, match: int = 0, late: int = 0) -> _Path:
         """The way with one more step."""
         old = self.score
-        score = (old[0] + params, old[1] - step.paired, old[2] + match, old[3] - late)
-        return _Path(score, step, self)
+        # Pairs halve the width of the layer before them, and with it what matching it was worth.
+        gain = params - (self.last // 2 if step.paired else 0)
+        score = (old[0] + gain, old[1] - step.paired, old[2] + match, old[3] - late)
+        return _Path(score, step, self, params or self.last)
 
     def steps(self) -> list[Pair]:
         """All steps from the start."""
@@ -163,7 +169,9 @@ def align(
     check_interface(first, second)
     goal = _Goal(grow_only, check_widths and grow_only)
     shape = first.inputs[0].shape
-    search = _Search(first.tree, second.tree, goal, Value(), shape)
+    # The width of a head is fixed: in a common network only heads can meet each other.
+    heads = (-1, -1) if grow_only else (_head(first.tree), _head(second.tree))
+    search = _Search(first.tree, second.tree, goal, Value(), shape, heads)
     found = search.run()
     if isinstance(found, Refusal):
         verb = "be grown into" if grow_only else "share a mother with"
@@ -172,6 +180,16 @@ def align(
             fix="Make the two agree there, or put them into different clusters",
         )
     return found
+
+
+def _head(chain: Chain) -> int:
+    """Number of the last item that makes channels, -1 if there is none."""
+    makers = [
+        number
+        for number, item in enumerate(chain.items)
+        if isinstance(item, Region) or rule_for(item).width is not None
+    ]
+    return makers[-1] if makers else -1
 
 
 def check_interface(first: Architecture, second: Architecture) -> None:
@@ -204,11 +222,13 @@ class _Search:
         goal: _Goal,
         value: Value,
         shape: tuple[int | None, ...],
+        heads: tuple[int, int] = (-1, -1),
     ) -> None:
         self._first, self._second = first.items, second.items
         self._goal = goal
         self._value = value
         self._shape = shape
+        self._heads = heads
         self._meets: dict[tuple[int, int, Value], _Meeting | Refusal] = {}
         self._refusals: dict[tuple[int, int], list[str]] = {}
         self._furthest = (0, 0)
@@ -265,7 +285,7 @@ class _Search:
             else:
                 step = self._insertion(item, i, state, side, path)
                 yield (i, j + 1), replace(state, second=side), path.then(step)
-        if i < len(self._first) and not self._goal.grow_only:
+        if i < len(self._first) and self._may_drop(self._first[i]):
             item = self._first[i]
             side = insert(item, state.value, state.first, None)
             if not isinstance(side, Refusal):
@@ -284,7 +304,11 @@ class _Search:
         self, i: int, j: int, state: _State, path: _Path
     ) -> Iterator[tuple[tuple[int, int], _State, _Path]]:
         first, second = self._first[i], self._second[j]
-        if state.first.paired or state.second.paired:
+        if (
+            state.first.paired
+            or state.second.paired
+            or (i == self._heads[0]) != (j == self._heads[1])
+        ):
             return
         meeting = self._meet(i, j, state.value)
         if isinstance(meeting, Refusal):
@@ -480,7 +504,7 @@ def _best_branches(
 
 
 def _extra_branch(region: Region, number: int) -> Node | None | Refusal:
-    """How a branch that only one network has gives nothing: a zeroed node, or None for none needed."""
+    """How a branch of one network only gives nothing: a zeroed node; None if none is needed."""
     assert region.merge is not None
     kind = rule_for(region.merge).merge
     if kind == "sum":

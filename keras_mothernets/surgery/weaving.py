@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import keras
 
-from keras_mothernets.graph import Architecture, Node, Region, TensorRef, build_tree
+from keras_mothernets.graph import Architecture, Layer, Node, Region, TensorRef, build_tree
 from keras_mothernets.rules import Value, rule_for, with_config
 from keras_mothernets.surgery.alignment import Pair, RegionMatch
 from keras_mothernets.surgery.correspondence import correspond
@@ -69,7 +70,7 @@ def rewire(architecture: Architecture, cut: _Cut) -> Architecture:
             aliases[key] = _resolve(trimmed.inputs[0], aliases)
             continue
         nodes.append(redirect(trimmed, aliases))
-    nodes = _fit_reshapes(nodes)
+    nodes = _fit_reshapes(_detach(nodes))
     outputs = tuple(_resolve(tensor, aliases) for tensor in architecture.outputs)
     inputs = [entry.tensor for entry in architecture.inputs]
     woven = replace(
@@ -80,6 +81,23 @@ def rewire(architecture: Architecture, cut: _Cut) -> Architecture:
         output_structure=_redirect_refs(architecture.output_structure, aliases),
     )
     return _with_shapes(woven)
+
+
+def _detach(nodes: Sequence[Node]) -> list[Node]:
+    """Make a fused activation a layer of its own where it now follows another layer."""
+    makers = {tensor: node.layer.path for node in nodes for tensor in node.outputs}
+    return [
+        _standing_alone(node) if node.fused and makers[node.inputs[0]] != node.layer.path else node
+        for node in nodes
+    ]
+
+
+def _standing_alone(node: Node) -> Node:
+    old = node.layer
+    path = (*old.path[:-1], f"{old.path[-1]}_activation")
+    config = {"name": path[-1], "activation": old.config["activation"]}
+    layer = Layer("/".join(path), path, keras.layers.Activation, MappingProxyType(config))
+    return replace(node, layer=layer, fused=False)
 
 
 def _collect(pairs: Sequence[Pair], entry: int, cut: _Cut) -> int:
