@@ -71,7 +71,7 @@ def as_members(members: object) -> list[Member]:
 
 
 def _as_member(position: int, entry: object) -> Member:
-    member = entry if isinstance(entry, Member) else Member(entry)  # type: ignore[arg-type]
+    member = entry if isinstance(entry, Member) else Member(entry)
     if not isinstance(member.model, keras.Model):
         raise MotherNetsError(
             f"Member {position} is not a Keras model",
@@ -79,7 +79,9 @@ def _as_member(position: int, entry: object) -> Member:
             received=f"a {type(member.model).__name__}",
         )
     epochs = member.epochs
-    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0):
+    if epochs is not None and (
+        isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0
+    ):
         raise MotherNetsError(
             f"Member `{member.label}`: `epochs` must be a whole number of at least 0",
             received=repr(epochs),

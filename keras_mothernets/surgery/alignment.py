@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from keras_mothernets.errors import SurgeryError
-from keras_mothernets.graph import Architecture, Chain, Node, Region, shape_text
+from keras_mothernets.graph import LINEAR, Architecture, Chain, Node, Region, shape_text
 from keras_mothernets.rules import Refusal, Value, rule_for
 from keras_mothernets.surgery.insertion import (
     Item,
@@ -169,8 +169,8 @@ def align(
     check_interface(first, second)
     goal = _Goal(grow_only, check_widths and grow_only)
     shape = first.inputs[0].shape
-    # The width of a head is fixed: in a common network only heads can meet each other.
-    heads = (-1, -1) if grow_only else (_head(first.tree), _head(second.tree))
+    # The width of a head is fixed: while widths are sought, only heads can meet each other.
+    heads = (-1, -1) if goal.check_widths else (_head(first.tree), _head(second.tree))
     search = _Search(first.tree, second.tree, goal, Value(), shape, heads)
     found = search.run()
     if isinstance(found, Refusal):
@@ -291,6 +291,14 @@ class _Search:
             if not isinstance(side, Refusal):
                 step = Pair(item, None, paired=side.paired and not state.first.paired)
                 yield (i + 1, j), replace(state, first=side), path.then(step)
+
+    def _may_drop(self, item: Item) -> bool:
+        """Whether the first network may have an item that the second lacks."""
+        if not self._goal.grow_only:
+            return True
+        return isinstance(item, Node) and (
+            rule_for(item).is_transparent or item.activation == LINEAR
+        )
 
     def _insertion(self, item: Item, i: int, state: _State, side: Side, path: _Path) -> Pair:
         inside = None

@@ -8,6 +8,7 @@ kernel, or keep.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def _fill_missing(
             channels = maps[role.axis] if isinstance(role, kind) else None
             if channels is None or not channels.missing.size:
                 continue
-            where = (*[slice(None)] * position, channels.missing)
+            where: Any = (*[slice(None)] * position, channels.missing)
             array[where] = fresh()[where] if kind is Copy else 0.0
     return array
 

@@ -76,41 +76,47 @@ def max_deviation(
     return _deviation(*outputs)
 
 
-def deviation_on(model_a: keras.Model, model_b: keras.Model, x: Any) -> tuple[float, str | None]:
+def deviation_on(
+    mother: keras.Model,
+    hatched: keras.Model,
+    x: Any,
+    *,
+    tolerance: float = 1e-5,
+    seed: int = 0,
+) -> tuple[float, str | None]:
     """How far a hatched model is from its mother on given inputs, and where they part.
 
     Args:
-        model_a: The mother.
-        model_b: A member hatched from it.
-        x: Inputs as `model_a` takes them, one batch.
+        mother: The mother.
+        hatched: A member hatched from it.
+        x: Inputs as the mother takes them, one batch.
+        tolerance: The place is looked for only above this deviation.
+        seed: The seed with which the member was hatched.
 
     Returns:
         The deviation as in `max_deviation`, in the models' own float type, and
-        the layer of `model_b` behind which it is larger than a hundredth of
-        that for the first time; None where there is no deviation or no plan.
+        the layer of the member behind which it is large for the first time;
+        None where the deviation is below the tolerance.
     """
     inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
-    deviation = _deviation(_run(model_a, inputs, False), _run(model_b, inputs, False))
-    if not deviation > 0.0:
+    deviation = _deviation(_run(mother, inputs, False), _run(hatched, inputs, False))
+    if deviation <= tolerance:
         return deviation, None
-    return deviation, first_difference(model_a, model_b, inputs, tolerance=deviation / 100)
+    return deviation, first_difference(mother, hatched, inputs, tolerance=tolerance / 10, seed=seed)
 
 
 def first_difference(
-    mother: keras.Model, member: keras.Model, inputs: Any, *, tolerance: float
+    mother: keras.Model, hatched: keras.Model, inputs: Any, *, tolerance: float, seed: int
 ) -> str | None:
-    """The first layer of the member behind which it leaves the mother by more than a tolerance."""
+    """The first layer behind which a hatched model leaves its mother by more than a tolerance."""
     try:
-        plan = make_plan(read(mother), read(member))
+        plan = make_plan(read(mother), read(hatched), seed=seed)
     except SurgeryError:
         return None
-    steps = [step for step in plan.correspondence.steps if step.how == "matched"]
-    ours = _intermediate(
-        mother, plan.correspondence.mother, [s.mother.outputs[0] for s in steps], inputs
-    )
-    theirs = _intermediate(
-        member, plan.correspondence.member, [s.member.outputs[0] for s in steps], inputs
-    )
+    found = plan.correspondence
+    steps = [step for step in found.steps if step.how == "matched"]
+    ours = _intermediate(mother, found.mother, [s.mother.outputs[0] for s in steps], inputs)
+    theirs = _intermediate(hatched, found.member, [s.member.outputs[0] for s in steps], inputs)
     for step, value, other in zip(steps, ours, theirs, strict=True):
         expected = value
         for position, axis in enumerate(step.outputs[0]):

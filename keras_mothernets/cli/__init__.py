@@ -1,0 +1,59 @@
+"""The console command `keras-mothernets`.
+
+Nothing here imports Keras until a command has been parsed: `--help` and a misspelt option
+are answered at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from keras_mothernets.cli.parser import build_parser
+from keras_mothernets.errors import MotherNetsError
+
+USER_ERROR = 2  # the exit code of argparse for bad arguments
+INTERRUPTED = 130  # the shell's own for Ctrl-C
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the console command.
+
+    Args:
+        argv: Arguments after the program's name; those of the process by default.
+
+    Returns:
+        The exit code: 0, or 2 after one sentence about what was wrong with the arguments or
+        the data.
+
+    Raises:
+        SystemExit: By argparse, after `--help`, `--version` or arguments that do not parse.
+
+    Example:
+        >>> main(["train", "no_such_ensemble", "digits"])
+        2
+    """
+    arguments = build_parser().parse_args(argv)
+    # TensorFlow's notices, about its start and about tracing one network after the other, say
+    # nothing about the user's run.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    command = importlib.import_module(f"keras_mothernets.cli.{arguments.command}")
+    try:
+        command.run(arguments)
+    except MotherNetsError as error:
+        print(f"keras-mothernets {arguments.command}: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("\nInterrupted.", _how_to_go_on(arguments), file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _how_to_go_on(arguments: object) -> str:
+    if getattr(arguments, "run_dir", None) is None:
+        return "Nothing was kept; with --run-dir a run can go on where it stopped."
+    return "The same command goes on where it stopped."

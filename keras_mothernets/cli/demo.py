@@ -1,0 +1,95 @@
+"""`keras-mothernets demo`: one small ensemble trained both ways, and the difference shown."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+import keras
+
+from keras_mothernets import datasets, reporting, zoo
+from keras_mothernets.cli.optimizers import OptimizerOfJob
+from keras_mothernets.cli.train import compile_for
+from keras_mothernets.datasets import Dataset
+from keras_mothernets.errors import MotherNetsError
+from keras_mothernets.member import Member
+from keras_mothernets.methods import FullData, Method, MotherNets
+
+# Convolutions as (kernel size, filters), block by block. The five differ in depth, width and
+# kernel size; what they have in common is smaller than each of them. Without
+# BatchNormalization the digits take long enough to learn for curves to show something.
+NETWORKS: dict[str, list[list[tuple[int, int]]]] = {
+    "deep": [[(3, 16)] * 2, [(3, 32)] * 2, [(3, 64)] * 2],
+    "deeper": [[(3, 16)] * 3, [(3, 32)] * 3, [(3, 64)] * 2],
+    "wide": [[(3, 32)], [(3, 64)], [(3, 128)]],
+    "wide_deep": [[(3, 24)] * 2, [(3, 48)] * 2, [(3, 96)]],
+    "large_kernels": [[(5, 16)], [(5, 32)], [(5, 64)]],
+}
+OPTIMIZER = OptimizerOfJob("adam", learning_rate=2e-3)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train with both methods, print tables, write a picture.
+
+    Args:
+        arguments: As parsed by `cli.parser`.
+
+    Raises:
+        MotherNetsError: The picture cannot be written.
+    """
+    if not arguments.plot.parent.is_dir():
+        raise MotherNetsError(f"There is no folder `{arguments.plot.parent}` for the picture")
+    keras.utils.set_random_seed(arguments.seed)  # the initial weights of the networks
+    data = datasets.load("digits", seed=arguments.seed)
+    members = demo_members(data)
+    print(f"{data}\n{len(members)} networks: {', '.join(member.label for member in members)}")
+
+    print(f"\nFullData: every network from scratch, {arguments.epochs} epochs each")
+    method: Method = FullData(members, seed=arguments.seed)
+    full_data = _train(method, members, data, arguments)
+
+    print(
+        f"\nMotherNets: what they have in common for {arguments.epochs} epochs, then every network "
+        f"from there, {arguments.member_epochs} epochs each"
+    )
+    method = MotherNets(members, member_epochs=arguments.member_epochs, seed=arguments.seed)
+    mother_nets = _train(method, members, data, arguments)
+
+    for result in (full_data, mother_nets):
+        print(f"\n{result.name}\n{reporting.member_table(result)}")
+    print(f"\nTime and test accuracy\n{reporting.time_table([full_data, mother_nets])}")
+    chance = 2 * math.sqrt(0.02 * 0.98 / len(data.x_test))  # two standard errors near 98 %
+    print(
+        f"With {len(data.x_test)} test images, differences in accuracy of less than about "
+        f"{chance:.1%} are chance; tools/compare_cifar10.py makes the comparison that counts."
+    )
+    title = "Five small networks on handwritten digits: from scratch, and hatched from a MotherNet"
+    reporting.plot_results([full_data, mother_nets], arguments.plot, title=title)
+    print(f"\nPicture: {arguments.plot}")
+
+
+def demo_members(data: Dataset) -> list[Member]:
+    """The five networks of the demo, untrained.
+
+    Args:
+        data: Images; gives their shape and the number of classes.
+    """
+    return [
+        Member(zoo.vgg(data.input_shape, data.num_classes, blocks, batch_norm=False, name=name))
+        for name, blocks in NETWORKS.items()
+    ]
+
+
+def _train(
+    method: Method, members: list[Member], data: Dataset, arguments: argparse.Namespace
+) -> reporting.Result:
+    compile_for(method, members, OPTIMIZER)
+    history = method.fit(
+        data.x_train,
+        data.y_train,
+        epochs=arguments.epochs,
+        batch_size=64,
+        validation_data=(data.x_val, data.y_val),
+    )
+    name = type(method).__name__
+    return reporting.result_of(name, method, members, history, data.x_test, data.y_test)

@@ -1,0 +1,58 @@
+"""`keras-mothernets inspect`: what members have in common, without training anything."""
+
+from __future__ import annotations
+
+import argparse
+
+from keras_mothernets.cli.sources import load_ensemble
+from keras_mothernets.clustering import Cluster, cluster
+from keras_mothernets.errors import naming
+from keras_mothernets.graph import read
+from keras_mothernets.member import Member
+from keras_mothernets.surgery import explain
+from keras_mothernets.training.text import text_table
+
+NAMES_SHOWN = 4
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print architectures, mothers, and what each member inherits and has inserted.
+
+    Args:
+        arguments: As parsed by `cli.parser`.
+
+    Raises:
+        MotherNetsError: A network cannot be read, or members cannot share a mother.
+    """
+    members = load_ensemble(
+        arguments.ensemble, arguments.input_shape, arguments.num_classes, width=arguments.width
+    )
+    for member in members:
+        with naming(f"member `{member.label}`"):
+            architecture = read(member.model)
+        if not arguments.brief:
+            print(f"{architecture}\n")
+    for number, found in enumerate(cluster(members, arguments.clusters), start=1):
+        print(_describe(number, found, members, brief=arguments.brief))
+
+
+def _describe(number: int, found: Cluster, members: list[Member], *, brief: bool) -> str:
+    """One cluster: its mother, and a line per member."""
+    mother = read(found.mothernet)
+    rows = []
+    for index in found.indices:
+        member = members[index]
+        plan = explain(found.mothernet, member.model)
+        total = member.model.count_params()
+        rows.append([member.label, f"{total:,}", f"{plan.inherited:.1%}", _listed(plan.inserted)])
+    table = text_table(["member", "parameters", "inherits", "inserts"], rows)
+    title = f"MotherNet {number} has {mother.num_params:,} parameters and grows into"
+    return f"{title}\n{table}\n" if brief else f"{mother}\n\n{title}\n{table}\n"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """The first few names, and how many more there are."""
+    if not names:
+        return "nothing"
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f", and {more} more" if more > 0 else "")

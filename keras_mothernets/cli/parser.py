@@ -1,0 +1,229 @@
+"""The arguments of the console command; imports nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from keras_mothernets import __version__
+
+ENSEMBLE_HELP = (
+    "v5 (five VGG variants), a folder of .keras files, or file.py:function, a function of "
+    "(input_shape, num_classes) that returns a list of models"
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser of `keras-mothernets` with its three commands."""
+    parser = argparse.ArgumentParser(
+        prog="keras-mothernets",
+        description="Train an ensemble of different Keras networks at a fraction of the time: "
+        "train what they have in common once, grow every network from it, train each on briefly.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_demo(commands)
+    _add_train(commands)
+    _add_inspect(commands)
+    return parser
+
+
+def _add_demo(commands: argparse._SubParsersAction) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="train one small ensemble both ways, and compare",
+        description="Train an ensemble of five small networks on handwritten digits, first from "
+        "scratch and then with a MotherNet, and compare accuracy and time. "
+        "Takes two minutes on two CPU cores.",
+    )
+    demo.add_argument(
+        "--epochs",
+        type=at_least(1),
+        metavar="N",
+        default=10,
+        help="from scratch, and of the mother (10)",
+    )
+    demo.add_argument(
+        "--member-epochs", type=at_least(1), metavar="N", default=3, help="after hatching (3)"
+    )
+    demo.add_argument(
+        "--seed", type=at_least(0), metavar="N", default=0, help="of everything random (0)"
+    )
+    demo.add_argument(
+        "--plot",
+        type=Path,
+        default=Path("keras-mothernets-demo.png"),
+        help="picture to write (keras-mothernets-demo.png)",
+    )
+
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    train = commands.add_parser(
+        "train",
+        help="train an ensemble on a data set",
+        description="Train an ensemble, report what each member reached and cost, and save the "
+        "ensemble as one Keras model.",
+    )
+    train.add_argument("ensemble", help=ENSEMBLE_HELP)
+    train.add_argument("dataset", help="digits, or the name of a tensorflow-datasets data set")
+    add = train.add_argument
+    add("--data-dir", type=Path, help="where tensorflow-datasets keeps its data")
+    add(
+        "--validation",
+        type=fraction,
+        metavar="N",
+        default=0.1,
+        help="part of the training data held out (0.1)",
+    )
+    add(
+        "--method",
+        choices=["mothernets", "fulldata"],
+        default="mothernets",
+        help="mothernets (default), or fulldata: every member from scratch",
+    )
+    add(
+        "--epochs",
+        type=at_least(1),
+        metavar="N",
+        default=20,
+        help="from scratch, and of the mother (20)",
+    )
+    add(
+        "--member-epochs",
+        type=at_least(0),
+        metavar="N",
+        help="of each member after hatching (half of --epochs)",
+    )
+    add("--clusters", type=at_least(1), metavar="N", help="number of MotherNets (1)")
+    add(
+        "--batch-size",
+        type=at_least(1),
+        metavar="N",
+        default=128,
+        help="examples in one step (128)",
+    )
+    add(
+        "--optimizer",
+        choices=["sgd", "adam", "adamw"],
+        default="sgd",
+        help="sgd has Nesterov momentum 0.9 (default)",
+    )
+    add(
+        "--learning-rate",
+        type=positive,
+        metavar="N",
+        help="highest (0.1 for sgd, 0.001 for the others)",
+    )
+    add(
+        "--weight-decay",
+        type=not_negative,
+        metavar="N",
+        default=5e-4,
+        help="decoupled: times the learning rate in each step (5e-4)",
+    )
+    add(
+        "--constant",
+        action="store_true",
+        help="constant learning rate; by default it falls as a cosine over each job",
+    )
+    add(
+        "--augment",
+        action="store_true",
+        help="mirror and move training images; for networks of the zoo",
+    )
+    add(
+        "--width",
+        type=positive,
+        metavar="N",
+        default=1.0,
+        help="width multiplier for networks of the zoo (1)",
+    )
+    add("--seed", type=at_least(0), metavar="N", default=0, help="of everything random (0)")
+    add(
+        "--run-dir", type=Path, help="folder that keeps the run, so that it can go on after a crash"
+    )
+    add("--output", type=Path, help="where to save the ensemble: a .keras file")
+    add("--plot", type=Path, help="where to write a picture of the run")
+    add("--dry-run", action="store_true", help="print the plan and train nothing")
+
+
+def _add_inspect(commands: argparse._SubParsersAction) -> None:
+    inspect = commands.add_parser(
+        "inspect",
+        help="show the networks, their MotherNet, and what each inherits",
+        description="Print every architecture, the MotherNet, and for each member what part of its "
+        "parameters comes from the mother and which layers are inserted. Trains nothing.",
+    )
+    inspect.add_argument("ensemble", help=ENSEMBLE_HELP)
+    add = inspect.add_argument
+    add(
+        "--input-shape",
+        type=shape,
+        default=(32, 32, 3),
+        metavar="H,W,C",
+        help="for networks that are yet to be made (32,32,3)",
+    )
+    add("--num-classes", type=at_least(1), metavar="N", default=10, help="the same (10)")
+    add(
+        "--width",
+        type=positive,
+        metavar="N",
+        default=1.0,
+        help="width multiplier for networks of the zoo (1)",
+    )
+    add("--clusters", type=at_least(1), metavar="N", default=1, help="number of MotherNets (1)")
+    add("--brief", action="store_true", help="leave out the architectures layer by layer")
+
+
+def at_least(smallest: int) -> Callable[[str], int]:
+    """A type for argparse: whole numbers from `smallest` on."""
+
+    def whole_number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = smallest - 1
+        if value < smallest:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at least {smallest}, not {text!r}"
+            )
+        return value
+
+    return whole_number
+
+
+def _number(text: str, holds: Callable[[float], bool], words: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not holds(value):  # false for NaN too
+        raise argparse.ArgumentTypeError(f"must be {words}, not {text!r}")
+    return value
+
+
+def positive(text: str) -> float:
+    """A type for argparse: numbers above 0."""
+    return _number(text, lambda value: 0 < value < float("inf"), "a number greater than 0")
+
+
+def not_negative(text: str) -> float:
+    """A type for argparse: 0 and above."""
+    return _number(text, lambda value: 0 <= value < float("inf"), "a number of at least 0")
+
+
+def fraction(text: str) -> float:
+    """A type for argparse: at least 0 and below 1."""
+    return _number(text, lambda value: 0 <= value < 1, "at least 0 and less than 1")
+
+
+def shape(text: str) -> tuple[int, ...]:
+    """A type for argparse: whole numbers with commas between, as a tuple."""
+    try:
+        sizes = tuple(int(size) for size in text.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"must be sizes such as 32,32,3, not {text!r}")
+    return sizes

@@ -1,0 +1,135 @@
+"""`keras-mothernets train`: an ensemble, a data set, a method."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import keras
+
+from keras_mothernets import datasets, reporting
+from keras_mothernets.cli.optimizers import LEARNING_RATES, OptimizerOfJob
+from keras_mothernets.cli.sources import gives_probabilities, load_ensemble
+from keras_mothernets.datasets import Dataset
+from keras_mothernets.errors import MotherNetsError
+from keras_mothernets.member import Member
+from keras_mothernets.methods import FullData, MotherNets
+from keras_mothernets.training import History
+
+METHOD_NAMES = {"mothernets": "MotherNets", "fulldata": "FullData"}
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train, report, save.
+
+    Args:
+        arguments: As parsed by `cli.parser`.
+
+    Raises:
+        MotherNetsError: Something does not fit, or a file cannot be written.
+    """
+    _check(arguments)
+    data = datasets.load(
+        arguments.dataset,
+        data_dir=arguments.data_dir,
+        validation=arguments.validation,
+        seed=arguments.seed,
+    )
+    print(data)
+    keras.utils.set_random_seed(arguments.seed)  # the initial weights of new networks
+    members = load_ensemble(
+        arguments.ensemble,
+        data.input_shape,
+        data.num_classes,
+        width=arguments.width,
+        augment=arguments.augment,
+    )
+    method = make_method(arguments, members)
+    compile_for(method, members, _optimizer(arguments))
+    training = {"epochs": arguments.epochs, "batch_size": arguments.batch_size}
+    if arguments.dry_run:
+        print(method.plan(data.x_train, data.y_train, **training))
+        return
+    history = method.fit(
+        data.x_train,
+        data.y_train,
+        validation_data=(data.x_val, data.y_val) if len(data.x_val) else None,
+        run_dir=arguments.run_dir,
+        **training,
+    )
+    _report(arguments, method, members, history, data)
+
+
+def make_method(arguments: argparse.Namespace, members: list[Member]) -> Any:
+    """The method that the arguments name, with its settings."""
+    if arguments.method == "fulldata":
+        return FullData(members, seed=arguments.seed)
+    return MotherNets(
+        members,
+        n_clusters=arguments.clusters or 1,
+        member_epochs=arguments.member_epochs,
+        seed=arguments.seed,
+    )
+
+
+def compile_for(method: Any, members: list[Member], optimizer: OptimizerOfJob) -> None:
+    """Compile a method for classification with class numbers as labels.
+
+    Args:
+        method: The method.
+        members: Its members; all give probabilities, or all give logits.
+        optimizer: Makes each job's optimizer.
+
+    Raises:
+        MotherNetsError: Some members give probabilities and others logits.
+    """
+    kinds = {member.label: gives_probabilities(member.model) for member in members}
+    if len(set(kinds.values())) > 1:
+        raise MotherNetsError(
+            "Some members end in a softmax and others do not",
+            received=", ".join(
+                f"`{name}` gives {'probabilities' if probabilities else 'logits'}"
+                for name, probabilities in kinds.items()
+            ),
+            fix="End all members alike",
+        )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not all(kinds.values()))
+    method.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Find before anything is loaded what could not be done at the end."""
+    if arguments.method == "fulldata":
+        for option in ("member_epochs", "clusters"):
+            if getattr(arguments, option) is not None:
+                name = option.replace("_", "-")
+                raise MotherNetsError(f"--{name} says nothing to --method fulldata")
+    if arguments.output is not None and arguments.output.suffix != ".keras":
+        raise MotherNetsError("--output must be a .keras file", received=f"`{arguments.output}`")
+    for path in (arguments.output, arguments.plot):
+        if path is not None and not path.parent.is_dir():
+            raise MotherNetsError(f"There is no folder `{path.parent}` to write `{path.name}` into")
+
+
+def _optimizer(arguments: argparse.Namespace) -> OptimizerOfJob:
+    rate = arguments.learning_rate or LEARNING_RATES[arguments.optimizer]
+    return OptimizerOfJob(arguments.optimizer, rate, arguments.weight_decay, arguments.constant)
+
+
+def _report(
+    arguments: argparse.Namespace,
+    method: Any,
+    members: list[Member],
+    history: History,
+    data: Dataset,
+) -> None:
+    name = METHOD_NAMES[arguments.method]
+    result = reporting.result_of(name, method, members, history, data.x_test, data.y_test)
+    print(f"\n{reporting.member_table(result)}\n\n{reporting.time_table([result])}")
+    if arguments.plot is not None:
+        title = f"{arguments.ensemble} on {data.name}"
+        reporting.plot_results([result], arguments.plot, title=title)
+        print(f"\nPicture: {arguments.plot}")
+    if arguments.output is not None:
+        method.ensemble().save(arguments.output)
+        print(f"\nEnsemble, one Keras model: {arguments.output}")

@@ -1,0 +1,250 @@
+"""Several trained networks as one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_mothernets.ensembles.outputs import gives_independent_units, squashings_of
+from keras_mothernets.errors import MotherNetsError, naming
+from keras_mothernets.graph import check_readable, clone
+from keras_mothernets.member import Member, as_members
+from keras_mothernets.training.signature import (
+    input_keys,
+    input_structure,
+    output_keys,
+    output_names,
+    output_structure,
+)
+
+METHODS = ("average", "weighted", "vote")
+
+
+def combine(
+    models: Sequence[keras.Model | Member],
+    method: str = "average",
+    *,
+    weights: Sequence[float] | None = None,
+    logits: Any = None,
+    name: str = "ensemble",
+) -> keras.Model:
+    """One plain Functional model that gives what several networks give together.
+
+    The members are copied, so that yours stay as they are and stay independent of the ensemble.
+    Only stock Keras layers are used: the ensemble saves, loads, clones and exports without
+    this package. Each copy is one layer, named as its member: `ensemble.get_layer("vgg16")`.
+
+    What comes out, for each output of the members and in its shape:
+
+    - "average": the mean of the members' outputs: class probabilities, or the mean prediction
+      of a regression.
+    - "weighted": the same with a weight for each member; weights are scaled to sum to one.
+    - "vote": the share of members that voted for each class. Where units are independent
+      (one unit, or a sigmoid behind several), the share of members that said yes to
+      the unit, that is, gave it more than one half.
+
+    Members that give logits: their outputs pass softmax (or sigmoid) first, because the mean of
+    logits is not the mean of probabilities. The ensemble then gives probabilities
+    where its members give logits, and wants a loss with `from_logits=False`.
+
+    Args:
+        models: Built models with the same input shapes and the same output shapes.
+        method: "average", "weighted" or "vote".
+        weights: One number of at least 0 per member; only with "weighted".
+        logits: Whether the members give logits. `None` finds out from the loss that the members
+            are compiled with (uncompiled: they do not); `True` and `False` say so; "softmax" or
+            "sigmoid" also says which probabilities are meant; a list or dict of these says
+            it for each output. `True` means sigmoid for a single unit, else softmax.
+        name: Name of the ensemble.
+
+    Returns:
+        A new, built, uncompiled model. Its inputs are named as the first member's, its outputs
+        too if all members agree on the names; else "predictions" or "predictions_1", ...
+
+    Raises:
+        MotherNetsError: There are no models, they do not match each other, or an argument
+            is not one of the above; the member is named.
+
+    Example:
+        >>> members = [keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)], name=name)
+        ...            for name in ("one", "two")]
+        >>> ensemble = combine(members, logits=True)
+        >>> ensemble.output_shape, [layer.name for layer in ensemble.layers[1:3]]
+        ((None, 3), ['one', 'two'])
+    """
+    members = as_members(list(models) if isinstance(models, tuple) else models)
+    check_alike(members)
+    shares = _shares(method, weights, len(members))
+    squashings = squashings_of(logits, [member.model for member in members])
+    inputs = _inputs(members[0].model)
+    taken = {tensor.name for tensor in inputs} | {member.label for member in members}
+    outputs = [_call(member, inputs, taken) for member in members]
+    first = members[0].model
+    combined = [
+        _combine_output(
+            [output[position] for output in outputs],
+            [member.model for member in members],
+            position,
+            shares,
+            squashing,
+            output_name,
+        )
+        for position, (squashing, output_name) in enumerate(
+            zip(squashings, _output_names(members, taken), strict=True)
+        )
+    ]
+    pack = keras.tree.pack_sequence_as
+    given, taken_out = pack(input_structure(first), inputs), pack(output_structure(first), combined)
+    return keras.Model(given, taken_out, name=name)
+
+
+def check_alike(members: Sequence[Member]) -> None:
+    """Members must be built and agree on the shapes of inputs and outputs.
+
+    Args:
+        members: At least one member.
+
+    Raises:
+        MotherNetsError: They do not; the member that differs from the first is named.
+    """
+    for member in members:
+        with naming(f"Member `{member.label}`"):
+            check_readable(member.model)
+    first = members[0]
+    for member in members[1:]:
+        for side, structure, keys in (
+            ("input", input_structure, input_keys),
+            ("output", output_structure, output_keys),
+        ):
+            mine, its = (_shapes(entry.model, f"{side}s") for entry in (member, first))
+            if mine != its:
+                raise MotherNetsError(
+                    f"Member `{member.label}` has other {side} shapes than member `{first.label}`",
+                    expected=f"{its}",
+                    received=f"{mine}",
+                )
+            if isinstance(structure(first.model), dict) and keys(member.model) != keys(first.model):
+                raise MotherNetsError(
+                    f"Member `{member.label}` has other {side} names than member `{first.label}`",
+                    expected=f"{keys(first.model)}",
+                    received=f"{keys(member.model)}",
+                )
+
+
+def _shapes(model: keras.Model, side: str) -> list[tuple[int | None, ...]]:
+    return [tuple(tensor.shape)[1:] for tensor in getattr(model, side)]
+
+
+def _shares(method: str, weights: Sequence[float] | None, count: int) -> list[float] | None:
+    """The weights of the members, summing to one; `None` stands for votes."""
+    if method not in METHODS:
+        raise MotherNetsError(
+            "`method` of the combination is not known",
+            expected=f"one of {list(METHODS)}",
+            received=repr(method),
+        )
+    if (weights is not None) != (method == "weighted"):
+        raise MotherNetsError(
+            f"`weights` {'are missing' if weights is None else 'are given'} with `{method}`",
+            expected='`weights` with "weighted", and only there',
+        )
+    if method == "vote":
+        return None
+    if weights is None:
+        return [1.0 / count] * count
+    numbers = np.asarray(weights, dtype=float)
+    is_valid = numbers.shape == (count,) and np.isfinite(numbers).all() and (numbers >= 0).all()
+    if not is_valid or numbers.sum() == 0:
+        raise MotherNetsError(
+            "`weights` cannot be used",
+            expected=f"{count} finite numbers of at least 0, not all of them 0",
+            received=f"{list(weights)}",
+        )
+    return [float(number) for number in numbers / numbers.sum()]
+
+
+def _inputs(model: keras.Model) -> list[Any]:
+    """One Input per input of the model, of its name unless Keras made that up."""
+    names = input_keys(model)
+    if any(re.fullmatch(r"(keras_tensor|input_layer)(_\d+)?", name) for name in names):
+        names = ["input"] if len(names) == 1 else [f"input_{i + 1}" for i in range(len(names))]
+    return [
+        keras.Input(batch_shape=(None, *tensor.shape[1:]), dtype=tensor.dtype, name=name)
+        for tensor, name in zip(model.inputs, names, strict=True)
+    ]
+
+
+def _call(member: Member, inputs: list[Any], taken: set[str]) -> list[Any]:
+    model = clone(member.model, name=_free_name(member.label, {entry.name for entry in inputs}))
+    taken.add(model.name)
+    return keras.tree.flatten(
+        model(keras.tree.pack_sequence_as(input_structure(member.model), inputs))
+    )
+
+
+def _output_names(members: Sequence[Member], taken: set[str]) -> list[str]:
+    names = output_names(members[0].model)
+    is_shared = all(output_names(member.model) == names for member in members)
+    if not is_shared or len(set(names)) < len(names):
+        count = len(names)
+        names = ["predictions"] if count == 1 else [f"predictions_{i + 1}" for i in range(count)]
+    chosen: list[str] = []
+    for name in names:
+        chosen.append(_free_name(name, taken | set(chosen)))
+    return chosen
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _combine_output(
+    tensors: list[Any],
+    models: list[keras.Model],
+    position: int,
+    shares: list[float] | None,
+    squashing: str | None,
+    name: str,
+) -> Any:
+    # Half precision is for inside the members; a mean of probabilities is taken in float32.
+    dtype = "float64" if tensors[0].dtype == "float64" else "float32"
+    if shares is None:
+        are_yes_or_no = [gives_independent_units(model, position, squashing) for model in models]
+        tensors = [
+            _vote(tensor, is_yes_or_no, 0.0 if squashing else 0.5, dtype)
+            for tensor, is_yes_or_no in zip(tensors, are_yes_or_no, strict=True)
+        ]
+        shares = [1.0 / len(tensors)] * len(tensors)
+    elif squashing:
+        stem = f"{name}_probabilities"
+        tensors = [
+            keras.layers.Activation(squashing, dtype=dtype, name=f"{stem}_{number}")(tensor)
+            for number, tensor in enumerate(tensors, start=1)
+        ]
+    return _weighted_mean(tensors, shares, name, dtype)
+
+
+def _vote(tensor: Any, is_yes_or_no: bool, threshold: float, dtype: str) -> Any:
+    if is_yes_or_no:
+        return keras.ops.cast(tensor > threshold, dtype)
+    return keras.ops.one_hot(keras.ops.argmax(tensor, axis=-1), tensor.shape[-1], dtype=dtype)
+
+
+def _weighted_mean(tensors: list[Any], shares: list[float], name: str, dtype: str) -> Any:
+    if len(tensors) == 1:
+        return keras.layers.Identity(dtype=dtype, name=name)(tensors[0])
+    if len(set(shares)) == 1:
+        return keras.layers.Average(dtype=dtype, name=name)(tensors)
+    scaled = [
+        keras.layers.Rescaling(share, dtype=dtype, name=f"{name}_share_{number}")(tensor)
+        for number, (tensor, share) in enumerate(zip(tensors, shares, strict=True), start=1)
+    ]
+    return keras.layers.Add(dtype=dtype, name=name)(scaled)

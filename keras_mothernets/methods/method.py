@@ -1,0 +1,300 @@
+"""What all methods have in common: compile, plan, fit, members, ensemble."""
+
+from __future__ import annotations
+
+import abc
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from keras_mothernets.ensembles.combine import check_alike, combine
+from keras_mothernets.errors import MotherNetsError
+from keras_mothernets.member import Member, as_members
+from keras_mothernets.methods.ensemble_settings import compile_ensemble, logits_of
+from keras_mothernets.training.check_run import check_run, check_schedule
+from keras_mothernets.training.context import RunContext
+from keras_mothernets.training.data import TrainingData, read_data
+from keras_mothernets.training.executor import Executor, Local
+from keras_mothernets.training.fingerprint import architecture_fingerprint
+from keras_mothernets.training.job import Job, Scratch, Start
+from keras_mothernets.training.plan import Plan
+from keras_mothernets.training.progress import make_progress
+from keras_mothernets.training.record import History
+from keras_mothernets.training.run_directory import RunDirectory
+from keras_mothernets.training.seeds import derive_seed
+from keras_mothernets.training.settings import CompileSettings
+from keras_mothernets.training.store import MemoryStore
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and in what steps `fit` was asked to train.
+
+    Args:
+        epochs: Epochs of a network that is trained from scratch.
+        batch_size: Examples in one step, `None` for data that come in batches.
+        steps_per_epoch: Steps in one epoch, `None` if the data do not tell.
+    """
+
+    epochs: int
+    batch_size: int | None
+    steps_per_epoch: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """What a method wants done: jobs, and the networks that they speak of.
+
+    Args:
+        jobs: One job for each member, named as the member, and others that they wait for.
+        networks: Built models by the key that the jobs use.
+    """
+
+    jobs: tuple[Job, ...]
+    networks: Mapping[str, keras.Model] = field(default_factory=dict)
+
+
+class Method(abc.ABC):
+    """A way to get a trained ensemble. A method only says which jobs it makes, in `design`.
+
+    Args:
+        members: Built Functional or Sequential models, or `km.Member`s, that agree in the
+            shapes of their inputs and outputs. They are never modified.
+        seed: Decides about everything random that the method adds: the order of the examples
+            of each job, dropout and augmentation. Initial weights are those of your models.
+
+    Raises:
+        MotherNetsError: There are no members, or they do not match each other.
+    """
+
+    def __init__(self, members: Sequence[keras.Model | Member], *, seed: int = 0) -> None:
+        self._members = as_members(list(members) if isinstance(members, tuple) else members)
+        check_alike(self._members)
+        check_whole_number("seed", seed, 0)
+        self.seed = seed
+        self._settings: CompileSettings | None = None
+        self._run: tuple[Plan, RunContext] | None = None
+        self._trained: list[keras.Model] | None = None
+
+    @abc.abstractmethod
+    def design(self, schedule: Schedule) -> Design:
+        """The jobs of this method; trains nothing.
+
+        Args:
+            schedule: Epochs and batch size.
+        """
+
+    def describe(self) -> str:
+        """The method and its settings in one line; part of the plan."""
+        return f"{type(self).__name__}(seed={self.seed})"
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **settings: Any) -> None:
+        """Configure training, as `keras.Model.compile` does.
+
+        Every job gets an optimizer, metrics and losses of its own.
+
+        Args:
+            optimizer: Name or object as in Keras, or a function of the job that returns one:
+                `lambda job: SGD(CosineDecay(0.1, job.steps))` spans each job's own length.
+            loss: As in Keras.
+            **settings: `loss_weights`, `metrics`, `weighted_metrics`, `run_eagerly`,
+                `steps_per_execution`, `jit_compile`, `auto_scale_loss`, as in Keras.
+
+        Raises:
+            MotherNetsError: A setting cannot be used.
+        """
+        unknown = set(settings) - set(CompileSettings.__dataclass_fields__)
+        if unknown:
+            raise MotherNetsError(
+                f"`compile` has no argument `{sorted(unknown)[0]}`",
+                expected="the arguments of `keras.Model.compile`",
+            )
+        if isinstance(settings.get("metrics"), (str, keras.metrics.Metric)):
+            settings["metrics"] = [settings["metrics"]]
+        self._settings = CompileSettings(optimizer, loss, **settings)
+
+    def plan(
+        self, x: Any, y: Any = None, *, epochs: int, batch_size: int = 128, **data_arguments: Any
+    ) -> Plan:
+        """What `fit` with the same arguments would do; trains nothing.
+
+        Args:
+            x: As in `fit`, and so are all others.
+            y: Targets.
+            epochs: Epochs.
+            batch_size: Examples in one step.
+            **data_arguments: As in `fit`.
+
+        Returns:
+            A plan that prints as a table.
+        """
+        return self._prepare(read_data(x, y, **data_arguments), epochs, batch_size)[0]
+
+    def fit(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        epochs: int,
+        batch_size: int = 128,
+        callbacks: Any = None,
+        verbose: str | int = "auto",
+        run_dir: str | os.PathLike[str] | None = None,
+        executor: Executor | None = None,
+        **data_arguments: Any,
+    ) -> History:
+        """Train all members.
+
+        Args:
+            x: What `keras.Model.fit` takes: an array, a dict or list of arrays, a
+                `tf.data.Dataset` or a `keras.utils.PyDataset`. Arrays are shuffled differently for
+                every member and in every epoch; uint8 images stay uint8 in memory.
+            y: Targets, for arrays.
+            epochs: Number of passes over the data of a network that starts from scratch.
+            batch_size: Examples in one step; data sets bring their own.
+            callbacks: Keras callbacks, copied for each job, or a function of the job
+                that returns a list of them.
+            verbose: 0 silent; 1 or "auto" a live display, or lines where there is no terminal;
+                2 lines.
+            run_dir: Folder that keeps the run. An unfinished run of the same plan goes on where
+                it stopped, a finished one gives its result and trains nothing.
+            executor: Runs the jobs; `Local()` by default.
+            **data_arguments: `validation_data`, `validation_split`, `sample_weight`,
+                `class_weight`, `shuffle`, `steps_per_epoch`, `validation_steps`,
+                `validation_batch_size`, `validation_freq`, as in Keras.
+
+        Returns:
+            The history of all jobs, and the ledger.
+
+        Raises:
+            MotherNetsError: `compile` was not called, or an argument cannot be used.
+            DataError: The data cannot be right, or do not fit a member.
+            RunError: The run directory cannot be used, or a job cannot go on.
+        """
+        if self._settings is None:
+            raise MotherNetsError("`compile` comes before `fit`", fix="Call `compile` with a loss")
+        self._run = self._trained = None
+        data = read_data(x, y, **data_arguments)
+        plan, design = self._prepare(data, epochs, batch_size)
+        context = RunContext(
+            networks=design.networks,
+            data=data,
+            settings=self._settings,
+            members={member.label: member for member in self._members},
+            callbacks=callbacks,
+            store=MemoryStore() if run_dir is None else RunDirectory(run_dir),
+            progress=make_progress(verbose, plan),
+        )
+        check_run(plan, context)
+        context.store.open(plan)
+        records = (executor or Local()).run(plan, context)
+        self._run = (plan, context)
+        return History([records[job.name] for job in plan])
+
+    @property
+    def members(self) -> list[keras.Model]:
+        """The trained members, compiled, in the order in which they were given.
+
+        Raises:
+            MotherNetsError: `fit` has not finished.
+        """
+        if self._run is None:
+            raise MotherNetsError(
+                "There are no trained members yet", fix="Call `compile` and `fit` first"
+            )
+        if self._trained is None:
+            plan, context = self._run
+            self._trained = [context.trained(plan[member.label]) for member in self._members]
+        return list(self._trained)
+
+    def ensemble(
+        self,
+        combine: str = "average",  # noqa: A002
+        *,
+        weights: Sequence[float] | None = None,
+        name: str = "ensemble",
+    ) -> keras.Model:
+        """The trained members as one plain Functional model, compiled.
+
+        It gives probabilities where the members give probabilities *or logits*, which is known
+        from the loss; its loss is compiled with `from_logits=False` to match. Of a
+        regression it gives the mean prediction.
+
+        Args:
+            combine: "average", "weighted" or "vote", see `km.combine`.
+            weights: One number per member, with "weighted".
+            name: Name of the model.
+
+        Returns:
+            A model that evaluates, predicts, saves, loads, clones and exports without this package.
+
+        Raises:
+            MotherNetsError: `fit` has not finished, or an argument cannot be used, as
+                votes where the loss is not one of classification.
+        """
+        return _ensemble(self, combine, weights, name)
+
+    def job(
+        self, name: str, role: str, key: str, model: keras.Model, schedule: Schedule, **values: Any
+    ) -> Job:
+        """A job with a seed of its own, for `design`.
+
+        Args:
+            name: Name of the job.
+            role: "member" or "mother".
+            key: Key of the network.
+            model: The network.
+            schedule: Epochs and batch size.
+            **values: Fields of `Job` that differ: `start`, `epochs`.
+        """
+        start: Start = values.pop("start", Scratch())
+        return Job(
+            name=name,
+            role=role,
+            network=key,
+            start=start,
+            epochs=values.pop("epochs", schedule.epochs),
+            batch_size=schedule.batch_size,
+            steps_per_epoch=schedule.steps_per_epoch,
+            seed=derive_seed(self.seed, name),
+            parameters=model.count_params(),
+            architecture=architecture_fingerprint(model),
+            **values,
+        )
+
+    def _prepare(self, data: TrainingData, epochs: int, batch_size: int) -> tuple[Plan, Design]:
+        check_schedule(epochs, batch_size, data)
+        size = data.batch_size(batch_size)
+        design = self.design(Schedule(epochs, size, data.steps(size)))
+        settings = self._settings.describe() if self._settings else {}
+        return Plan(self.describe(), design.jobs, data.fingerprint(), settings), design
+
+
+def _ensemble(method: Method, how: str, weights: Sequence[float] | None, name: str) -> keras.Model:
+    members = method.members
+    settings = method._settings
+    assert settings is not None, "`fit` has seen it"
+    named = [
+        Member(model, member.label) for model, member in zip(members, method._members, strict=True)
+    ]
+    specs = logits_of(settings, members[0], how)
+    model = combine(
+        named, how, weights=weights, logits=[spec.squashing or False for spec in specs], name=name
+    )
+    compile_ensemble(model, settings, specs)
+    return model
+
+
+def check_whole_number(name: str, value: Any, least: int) -> None:
+    """A setting must be a whole number of at least so much.
+
+    Raises:
+        MotherNetsError: It is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise MotherNetsError(
+            f"`{name}` must be a whole number of at least {least}", received=repr(value)
+        )

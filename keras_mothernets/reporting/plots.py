@@ -1,0 +1,204 @@
+"""Pictures of runs, to be understood by someone who has not seen the code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
+
+from keras_mothernets.errors import MotherNetsError
+from keras_mothernets.reporting.result import Result
+from keras_mothernets.reporting.style import FAINT, INK, MOTHER, colour, new_figure, tidy
+
+
+def plot_results(results: Sequence[Result], path: str | Path, *, title: str = "") -> None:
+    """Draw how each method's networks learned over time, and where the time went.
+
+    Above, one panel per method with a common time axis: each line is one network, from the
+    start of its training to its end, one network after the other. Below, the time of mothers
+    and members as bars.
+
+    Args:
+        results: Trained and measured methods.
+        path: Where to write the picture; the ending tells the format (.png, .svg, .pdf).
+        title: One line at the top.
+
+    Raises:
+        MotherNetsError: The picture cannot be written there.
+    """
+    metric = _common_metric(results)
+    figure = new_figure(9.0, 3.45 * len(results) + 1.2)
+    panels = figure.subplots(
+        len(results) + 1,
+        1,
+        sharex=True,
+        height_ratios=[2.9] * len(results) + [0.55 * len(results) + 0.3],
+    )
+    for axes, result in zip(panels[:-1], results, strict=True):
+        _learning_curves(axes, result, metric)
+    lowest = min(axes.get_ylim()[0] for axes in panels[:-1])
+    for axes in panels[:-1]:
+        axes.set_ylim(max(0.0, lowest), 1.02)
+    _time_bars(panels[-1], results)
+    panels[-1].set_xlim(0, max(result.seconds for result in results) * 1.14)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=13, color=INK)
+    _save(figure, path)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One trained ensemble of a comparison.
+
+    Args:
+        method: Name of the method.
+        budget: Which of the method's budgets, in words, such as "10 + 5 epochs".
+        minutes: Training time.
+        error: Test error of the ensemble, 0 to 1.
+    """
+
+    method: str
+    budget: str
+    minutes: float
+    error: float
+
+
+def plot_error_against_time(
+    points: Sequence[Point], path: str | Path, *, title: str, clock: str
+) -> None:
+    """Draw ensemble test error against training time: down and left is better.
+
+    Each budget of a method is one dot at its mean over seeds, with bars of one standard
+    deviation and every seed as a faint dot; dots of a method are joined.
+
+    Args:
+        points: All trained ensembles.
+        path: Where to write the picture.
+        title: One line at the top: data, networks, machine.
+        clock: What the minutes are of, for the label of the axis: "CPU time of training".
+
+    Raises:
+        MotherNetsError: There are no points, or the picture cannot be written there.
+    """
+    if not points:
+        raise MotherNetsError("There is nothing to draw: no ensemble has been trained yet")
+    figure = new_figure(8.0, 5.0)
+    axes = figure.subplots()
+    for number, method in enumerate(dict.fromkeys(point.method for point in points)):
+        own = [point for point in points if point.method == method]
+        _method_line(axes, own, colour(number))
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    tidy(axes, title=title, x=f"{clock} [minutes, logarithmic]", y="test error of the ensemble")
+    axes.margins(x=0.16, y=0.12)
+    _save(figure, path)
+
+
+def _common_metric(results: Sequence[Result]) -> str:
+    """The metric to draw: validation accuracy if all jobs have it, else what they all have."""
+    jobs = [history for result in results for history in result.history.jobs.values()]
+    for metric in ("val_accuracy", "accuracy"):
+        if all(metric in history for history in jobs if history):
+            return metric
+    raise MotherNetsError(
+        "Learning curves need an accuracy for every job", fix='Compile with `metrics=["accuracy"]`'
+    )
+
+
+def _learning_curves(axes: Axes, result: Result, metric: str) -> None:
+    start, members = 0.0, 0
+    for row in result.history.ledger:
+        is_mother = row.role == "mother"
+        line_colour = MOTHER if is_mother else colour(members)
+        members += not is_mother
+        values = result.history.jobs[row.job].get(metric, [])
+        if values:
+            # Epochs of one job take the same time, after a first one that also compiles.
+            times = start + row.wall_seconds * (np.arange(len(values)) + 1) / len(values)
+            axes.plot(times, values, color=line_colour, linewidth=2.2 if is_mother else 1.6)
+            middle = start + row.wall_seconds / 2
+            label = axes.annotate(
+                row.job, (middle, 0), xycoords=("data", "axes fraction"), xytext=(0, 4),
+                textcoords="offset points", ha="center", va="bottom", fontsize=8,
+                color=line_colour, weight="bold" if is_mother else "normal", rotation=90,
+            )  # fmt: skip
+            label.set_in_layout(False)
+        start += row.wall_seconds
+    axes.plot(
+        [0, start], [result.quality.accuracy] * 2, color=FAINT, linewidth=1, linestyle=(0, (4, 3))
+    )
+    axes.annotate(
+        f"ensemble\n{result.quality.accuracy:.1%} of\ntest data", (start, result.quality.accuracy),
+        xytext=(5, 0), textcoords="offset points", va="top", fontsize=8, color=INK,
+    )  # fmt: skip
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    words = "validation accuracy" if metric == "val_accuracy" else "training accuracy"
+    tidy(axes, title=f"{result.name}: one network after the other", x="", y=words)
+
+
+def _time_bars(axes: Axes, results: Sequence[Result]) -> None:
+    for height, result in enumerate(results):
+        split = (
+            (result.mother_seconds, MOTHER, "mother"),
+            (result.member_seconds, "#9fb8c9", "members"),
+        )
+        left = 0.0
+        for seconds, fill, words in split:
+            if not seconds:
+                continue
+            axes.barh(height, seconds, left=left, height=0.62, color=fill)
+            ink = "white" if fill == MOTHER else INK
+            axes.text(
+                left + seconds / 2, height, words, ha="center", va="center", fontsize=8, color=ink
+            )
+            left += seconds
+        axes.annotate(
+            f"{left:.0f} s", (left, height), xytext=(6, 0), textcoords="offset points", va="center",
+            fontsize=9, color=INK,
+        )  # fmt: skip
+    axes.set_yticks(range(len(results)), [result.name for result in results])
+    axes.invert_yaxis()
+    tidy(axes, title="Where the time went", x="training time [seconds]", y="")
+    axes.grid(visible=False)
+
+
+def _method_line(axes: Axes, points: Sequence[Point], line_colour: str) -> None:
+    budgets = list(dict.fromkeys(point.budget for point in points))
+    groups = [[point for point in points if point.budget == budget] for budget in budgets]
+    groups.sort(key=lambda group: float(np.mean([point.minutes for point in group])))
+    minutes = [float(np.mean([point.minutes for point in group])) for group in groups]
+    errors = [float(np.mean([point.error for point in group])) for group in groups]
+    spread = [float(np.std([p.error for p in g], ddof=1)) if len(g) > 1 else 0.0 for g in groups]
+    axes.scatter(
+        [point.minutes for point in points], [point.error for point in points],
+        s=14, color=line_colour, alpha=0.3, linewidths=0,
+    )  # fmt: skip
+    axes.errorbar(
+        minutes, errors, yerr=spread, color=line_colour, marker="o", markersize=6, linewidth=1.8,
+        elinewidth=1.2, capsize=3,
+    )  # fmt: skip
+    for group, x, y in zip(groups, minutes, errors, strict=True):
+        axes.annotate(
+            group[0].budget, (x, y), xytext=(6, 6), textcoords="offset points", fontsize=8,
+            color=line_colour,
+        )  # fmt: skip
+    axes.annotate(
+        points[0].method, (minutes[0], errors[0]), xytext=(-6, 8), textcoords="offset points",
+        ha="right", fontsize=11, weight="bold", color=line_colour,
+    )  # fmt: skip
+
+
+def _save(figure: object, path: str | Path) -> None:
+    try:
+        figure.savefig(path)  # type: ignore[attr-defined]
+    except (OSError, ValueError) as error:
+        raise MotherNetsError(
+            f"The picture cannot be written to `{path}`", received=str(error)
+        ) from error

@@ -1,0 +1,141 @@
+"""One trained method: what it reached and what it cost, and the tables that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_mothernets.member import as_members
+from keras_mothernets.reporting.quality import Quality, quality_of
+from keras_mothernets.training import History
+from keras_mothernets.training.text import text_table
+
+
+@dataclass(frozen=True)
+class Result:
+    """A trained ensemble's quality on test data, with the history of its training.
+
+    Args:
+        name: What to call it in tables and pictures, for example "MotherNets".
+        history: What `fit` returned.
+        quality: Measured on test data; members in the order of `member_jobs`.
+        member_jobs: Names of the members' jobs, in the order of the method's members.
+    """
+
+    name: str
+    history: History
+    quality: Quality
+    member_jobs: tuple[str, ...]
+
+    @property
+    def mother_seconds(self) -> float:
+        """Wall clock seconds of the training of mothers that are no members themselves."""
+        return self.history.ledger.total("mother")
+
+    @property
+    def member_seconds(self) -> float:
+        """Wall clock seconds of the members' own training, hatching included."""
+        return self.history.ledger.total("member")
+
+    @property
+    def seconds(self) -> float:
+        """Wall clock seconds of all jobs."""
+        return self.mother_seconds + self.member_seconds
+
+
+def result_of(
+    name: str, method: Any, members: Sequence[Any], history: History, x: np.ndarray, y: np.ndarray
+) -> Result:
+    """Measure a trained method on test data.
+
+    Args:
+        name: What to call it in tables and pictures.
+        method: The method after `fit`.
+        members: What the method was made of.
+        history: What `fit` returned.
+        x: Test inputs, (examples, ...).
+        y: Test classes as numbers, (examples,).
+
+    Returns:
+        A `Result`.
+
+    Raises:
+        DataError: The members are not classifiers with one output.
+    """
+    jobs = tuple(member.label for member in as_members(list(members)))
+    return Result(name, history, quality_of(method, x, y), jobs)
+
+
+def member_table(result: Result) -> str:
+    """One line per network: parameters, share inherited, deviation at hatching, epochs, accuracy.
+
+    Mothers come first; they are no part of the ensemble and have no test accuracy. The
+    deviation is the largest difference between the outputs of a hatched network and of its
+    mother on real data, relative to the largest output.
+
+    Args:
+        result: A trained and measured method.
+
+    Returns:
+        Lines of text.
+    """
+    ledger = result.history.ledger
+    accuracy = dict(zip(result.member_jobs, result.quality.member_accuracy, strict=True))
+    mothers = [row.job for row in ledger if row.role == "mother"]
+    rows = []
+    for job in [*mothers, *result.member_jobs]:
+        row = ledger[job]
+        rows.append(
+            [
+                row.job,
+                row.role,
+                f"{row.parameters:,}",
+                "" if row.inherited is None else f"{row.inherited:.1%}",
+                "" if row.deviation is None else f"{row.deviation:.1e}",
+                str(row.epochs),
+                f"{row.wall_seconds:.1f} s",
+                f"{accuracy[job]:.2%}" if job in accuracy else "",
+            ]
+        )
+    headers = ["network", "role", "parameters", "inherited", "deviation", "epochs", "time"]
+    return _right_aligned([*headers, "test accuracy"], rows, words=2)
+
+
+def time_table(results: Sequence[Result]) -> str:
+    """One line per method: time of mothers and of members, and what came of it.
+
+    Args:
+        results: Measured methods; the first is what the others are compared with.
+
+    Returns:
+        Lines of text; the last column says how many times faster than the first a method was.
+    """
+    first = results[0]
+    rows = [
+        [
+            result.name,
+            f"{result.mother_seconds:.1f} s",
+            f"{result.member_seconds:.1f} s",
+            f"{result.seconds:.1f} s",
+            f"{first.seconds / result.seconds:.2f} x" if result.seconds else "",
+            f"{result.quality.accuracy:.2%}",
+            f"{result.quality.best_member:.2%}",
+            f"{result.quality.mean_member:.2%}",
+        ]
+        for result in results
+    ]
+    headers = ["method", "mother", "members", "total", "speed", "ensemble accuracy"]
+    return _right_aligned([*headers, "best member", "mean member"], rows, words=1)
+
+
+def _right_aligned(headers: list[str], rows: list[list[str]], words: int) -> str:
+    """A table whose first `words` columns are words and whose others are figures with units."""
+    for column in range(words, len(headers)):
+        width = max(len(line[column]) for line in [headers, *rows])
+        headers[column] = headers[column].rjust(width)
+        for row in rows:
+            row[column] = row[column].rjust(width)
+    return text_table(headers, rows)

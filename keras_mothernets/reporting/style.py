@@ -1,0 +1,41 @@
+"""How our pictures look: colours, and axes with nothing on them that says nothing."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK = "#222222"
+FAINT = "#8a8a8a"
+MOTHER = "#222222"
+# Okabe and Ito's colours, which colour-blind readers can tell apart; black is the mother's.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5C00", "#8a8a8a")
+
+
+def colour(number: int) -> str:
+    """The colour of the member or method with this number; they repeat after eight."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty figure, in inches; it has no window and needs no closing."""
+    return Figure(figsize=(width, height), dpi=150, layout="constrained")
+
+
+def tidy(axes: Axes, *, title: str, x: str, y: str) -> None:
+    """Set the texts of a plot and take away frame and clutter.
+
+    Args:
+        axes: The plot.
+        title: What the picture says, at its top left.
+        x: Label of the horizontal axis, with its unit.
+        y: Label of the vertical axis, with its unit.
+    """
+    axes.set_title(title, loc="left", fontsize=11, color=INK, pad=10, weight="bold")
+    axes.set_xlabel(x, color=INK)
+    axes.set_ylabel(y, color=INK)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.grid(axis="y", color="#e4e4e4", linewidth=0.8)
+    axes.set_axisbelow(True)

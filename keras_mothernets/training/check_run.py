@@ -1,0 +1,92 @@
+"""Everything that can be known to be wrong before the first step of the first job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_mothernets.errors import DataError, MotherNetsError, naming
+from keras_mothernets.training.callbacks import check_callbacks
+from keras_mothernets.training.context import RunContext
+from keras_mothernets.training.data import ArraySource, check_network
+from keras_mothernets.training.job import Job
+from keras_mothernets.training.plan import Plan
+from keras_mothernets.training.signature import output_keys
+
+Rows = tuple[Any, Any, Any]
+ROWS_TO_TRY = 2
+
+
+def check_run(plan: Plan, context: RunContext) -> None:
+    """Check data, networks, settings and callbacks against each other; nothing is trained.
+
+    Args:
+        plan: The jobs.
+        context: What they share.
+
+    Raises:
+        MotherNetsError: Something does not fit; the job, and the array or argument, is named.
+    """
+    train = rows_of(context.data.train)
+    validation = rows_of(context.data.validation) if context.data.validation else None
+    tried: set[str] = set()
+    for job in plan:
+        network = context.networks[job.network]
+        with naming(f"{job.role.capitalize()} `{job.name}`"):
+            check_network(network, context.settings.loss, *train[:2])
+            if validation is not None:
+                check_network(network, context.settings.loss, *validation[:2], title="validation ")
+            if (signature := output_signature(network)) not in tried:
+                tried.add(signature)
+                _, y, sample_weight = context.data.train.for_network(network).first_rows(
+                    ROWS_TO_TRY
+                )
+                context.settings.try_on(network, y, sample_weight)
+            _check_own(job, context)
+    check_callbacks(context.callbacks, plan.jobs)
+
+
+def _check_own(job: Job, context: RunContext) -> None:
+    context.optimizer(job)
+    member = context.members.get(job.network)
+    if member is not None:
+        check_callbacks(member.callbacks, [job])
+
+
+def rows_of(source: Any) -> Rows:
+    """All rows of arrays; the first batch of data that come in batches."""
+    if isinstance(source, ArraySource):
+        return source.x, source.y, source.sample_weight
+    return source.first_rows(10**9)
+
+
+def output_signature(network: keras.Model) -> str:
+    """Shapes, types and names of a network's outputs."""
+    return str([(tensor.shape, tensor.dtype) for tensor in network.outputs] + output_keys(network))
+
+
+def check_schedule(epochs: Any, batch_size: Any, data: Any) -> None:
+    """Epochs and batch size must be positive whole numbers, and an epoch must end.
+
+    Raises:
+        MotherNetsError: They are not.
+        DataError: The data never end and `steps_per_epoch` was not given.
+    """
+    for name, value in (
+        ("epochs", epochs),
+        ("batch_size", batch_size),
+        ("steps_per_epoch", data.steps_per_epoch),
+        ("validation_steps", data.validation_steps),
+        ("validation_batch_size", data.validation_batch_size),
+    ):
+        is_optional = name not in ("epochs", "batch_size")
+        if value is None and is_optional:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise MotherNetsError(
+                f"`{name}` must be a whole number of at least 1", received=repr(value)
+            )
+    for source, option in ((data.train, "steps_per_epoch"), (data.validation, "validation_steps")):
+        if getattr(source, "is_infinite", False) and getattr(data, option) is None:
+            raise DataError("The data set never ends", fix=f"Give `{option}`")

@@ -1,0 +1,63 @@
+"""The time that is left."""
+
+from __future__ import annotations
+
+import time
+
+from keras_mothernets.training.job import Job
+from keras_mothernets.training.plan import Plan
+
+
+class Clock:
+    """Guesses the time that is left.
+
+    Work is counted as steps times parameters, which is far from exact but known
+    beforehand; the guess corrects itself while the run goes on.
+
+    Args:
+        plan: The plan that is run.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._jobs = {job.name: _work_per_epoch(job) * job.epochs for job in plan}
+        self.total = sum(self._jobs.values())
+        self.done = 0.0
+        self._timed = 0.0  # work that was done now, not found finished
+        self._of_job: dict[str, float] = {}
+        self._begin = time.perf_counter()
+
+    def advance(self, job: Job) -> None:
+        """An epoch of a job is done."""
+        work = _work_per_epoch(job)
+        self._of_job[job.name] = self._of_job.get(job.name, 0.0) + work
+        self.done += work
+        self._timed += work
+
+    def finish(self, job: Job, was_finished: bool) -> None:
+        """A job is done, perhaps earlier than planned."""
+        self.done += self._jobs[job.name] - self._of_job.get(job.name, 0.0)
+
+    def seconds_left(self) -> float | None:
+        """Seconds until all is done at the speed so far, `None` before the first epoch."""
+        if self._timed == 0.0:
+            return None
+        speed = self._timed / (time.perf_counter() - self._begin)
+        return max(0.0, self.total - self.done) / speed
+
+
+def duration_text(seconds: float | None) -> str:
+    """Minutes and seconds, or `?`.
+
+    Example:
+        >>> duration_text(75.2)
+        '1:15'
+    """
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _work_per_epoch(job: Job) -> float:
+    return float((job.steps_per_epoch or 1) * max(1, job.parameters))

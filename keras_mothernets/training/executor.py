@@ -1,0 +1,75 @@
+"""Runs the jobs of a plan."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from typing import Protocol
+
+import keras
+
+from keras_mothernets.training.context import RunContext
+from keras_mothernets.training.job import Job
+from keras_mothernets.training.plan import Plan
+from keras_mothernets.training.record import JobRecord
+from keras_mothernets.training.train_job import train_job
+
+
+class Executor(Protocol):
+    """Anything that can run a plan: here, in other processes, on other machines."""
+
+    def run(self, plan: Plan, context: RunContext) -> Mapping[str, JobRecord]:
+        """Run all jobs that the context's store does not hold yet.
+
+        Args:
+            plan: The jobs.
+            context: Networks, data, settings, and the store, opened for this plan.
+
+        Returns:
+            The record of every job by its name. The trained networks are in the store.
+
+        Raises:
+            RunError: A job cannot go on; the finished ones stay in the store.
+        """
+        ...
+
+
+class Local:
+    """Runs the jobs in this process, one after the other.
+
+    A trained network is kept in memory only as long as a job waits for it, unless the
+    store keeps all of them there anyway.
+    """
+
+    def run(self, plan: Plan, context: RunContext) -> Mapping[str, JobRecord]:
+        """See `Executor.run`."""
+        records: dict[str, JobRecord] = {}
+        mothers: dict[str, keras.Model] = {}
+        with context.progress:
+            for job in plan.order():
+                record = context.store.record(job)
+                was_finished = record is not None
+                if record is None:
+                    context.progress.begin_job(job)
+                    record, model = train_job(job, context, _mother(job, plan, context, mothers))
+                    context.store.save(record, model)
+                    mothers[job.name] = model
+                    del model
+                records[job.name] = record
+                context.progress.end_job(record, was_finished)
+                needed = plan.needed_by(records)
+                mothers = {name: model for name, model in mothers.items() if name in needed}
+                if not was_finished:
+                    gc.collect()  # models are cyclic; the next one needs the memory now
+        return records
+
+
+def _mother(
+    job: Job, plan: Plan, context: RunContext, mothers: dict[str, keras.Model]
+) -> keras.Model | None:
+    for name in job.waits_for:
+        if name not in mothers:
+            parent = plan[name]
+            mothers[name] = context.store.load(parent, context.networks[parent.network])
+        return mothers[name]
+    return None

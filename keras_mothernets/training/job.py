@@ -1,0 +1,139 @@
+"""A job: one training run of one network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from keras_mothernets.errors import RunError
+
+
+class Start(Protocol):
+    """Where a job's weights come from: a small frozen value with a `kind`."""
+
+    kind: str
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """Names of the jobs whose trained networks this start needs."""
+        ...
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Start from the weights that the network was given with."""
+
+    kind = "scratch"
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """Nobody."""
+        return ()
+
+    def __str__(self) -> str:
+        return "own weights"
+
+
+@dataclass(frozen=True)
+class Hatch:
+    """Start from the function of a trained mother.
+
+    Args:
+        parent: Name of the mother's job.
+        seed: Seed of the uneven split among copies, and of the noise.
+        noise: Standard deviation of the added noise; 0 keeps the function exactly.
+        shrink: Factor on the inherited weights; 1 keeps the function exactly.
+        inherited: Fraction of the member's parameters that come from the mother. It follows
+            from the two networks, so it is shown but does not make two starts different.
+    """
+
+    parent: str
+    seed: int = 0
+    noise: float = 0.0
+    shrink: float = 1.0
+    inherited: float | None = field(default=None, compare=False)
+
+    kind = "hatch"
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The mother's job."""
+        return (self.parent,)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the hatched network must compute what its mother computes."""
+        return self.noise == 0.0 and self.shrink == 1.0
+
+    def __str__(self) -> str:
+        share = "" if self.inherited is None else f", {self.inherited:.0%} inherited"
+        return f"hatched from {self.parent}{share}"
+
+
+STARTS: dict[str, type] = {"scratch": Scratch, "hatch": Hatch}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run of one network; a plan is made of these.
+
+    A job says what is to be done and holds no data and no weights, so that it can be
+    printed, compared, stored and sent to another machine.
+
+    Args:
+        name: Unique within its plan; the member's name for a member's own training.
+        role: "member" if the trained network is part of the ensemble, else "mother".
+        network: Key of the network in the run's `networks`.
+        start: Where the weights come from.
+        epochs: Number of passes over the training data.
+        batch_size: Examples in one step; `None` if the data come in batches already.
+        steps_per_epoch: Steps in one epoch; `None` if the data do not know their length.
+        seed: Seed of all that is random in this job: order of examples, dropout, augmentation.
+        parameters: Number of parameters of the network.
+        architecture: Fingerprint of the network without its weights and names.
+
+    Example:
+        >>> job = Job("vgg16", "member", "vgg16", epochs=3, batch_size=128, steps_per_epoch=10)
+        >>> job.steps
+        30
+    """
+
+    name: str
+    role: str
+    network: str
+    start: Start = Scratch()
+    epochs: int = 1
+    batch_size: int | None = None
+    steps_per_epoch: int | None = None
+    seed: int = 0
+    parameters: int = 0
+    architecture: str = ""
+
+    @property
+    def steps(self) -> int | None:
+        """Number of steps of the whole job: what a learning rate schedule should span."""
+        return None if self.steps_per_epoch is None else self.steps_per_epoch * self.epochs
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """Names of the jobs that must be finished before this one begins."""
+        return self.start.waits_for
+
+    def to_json(self) -> dict[str, Any]:
+        """The job as plain values; `job_from_json` turns them back."""
+        values = {key: value for key, value in vars(self).items() if key != "start"}
+        return {**values, "start": {"kind": self.start.kind, **asdict(self.start)}}  # type: ignore[call-overload]
+
+
+def job_from_json(values: dict[str, Any]) -> Job:
+    """Read a job that `Job.to_json` wrote.
+
+    Raises:
+        RunError: The values are not those of a job.
+    """
+    try:
+        rest = dict(values)
+        start = dict(rest.pop("start"))
+        return Job(start=STARTS[start.pop("kind")](**start), **rest)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError("A stored job cannot be read", received=f"{values!r} ({error})") from error

@@ -1,0 +1,58 @@
+"""What is kept of a finished job, apart from its network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from keras_mothernets.training.job import Job
+from keras_mothernets.training.ledger import Ledger, LedgerRow
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A finished job's history and costs.
+
+    Args:
+        job: The job.
+        history: As in `keras.callbacks.History`: metric to a list with one value per epoch.
+        row: Its row of the ledger.
+    """
+
+    job: Job
+    history: dict[str, list[float]]
+    row: LedgerRow
+
+
+class History:
+    """What `fit` gives back: every job's curves, and the ledger.
+
+    Args:
+        records: Records of all jobs.
+
+    Attributes:
+        history: As in Keras, a dict from names to lists with one value per epoch. The names
+            are those of Keras behind the job's: "vgg16/loss", "vgg16/val_accuracy", ...
+        jobs: The same by job: `history.jobs["vgg16"]["val_accuracy"]`.
+        ledger: Costs and results, one row per job.
+
+    Example:
+        >>> job = Job("vgg16", "member", "vgg16")
+        >>> record = JobRecord(job, {"loss": [0.7, 0.5]}, LedgerRow("vgg16", "member", "vgg16"))
+        >>> History([record]).history
+        {'vgg16/loss': [0.7, 0.5]}
+    """
+
+    def __init__(self, records: Sequence[JobRecord]) -> None:
+        self.jobs: dict[str, dict[str, list[float]]] = {
+            record.job.name: record.history for record in records
+        }
+        self.history: dict[str, list[float]] = {
+            f"{name}/{metric}": values
+            for name, history in self.jobs.items()
+            for metric, values in history.items()
+        }
+        self.ledger = Ledger(record.row for record in records)
+
+    def __repr__(self) -> str:
+        return f"History of {len(self.jobs)} jobs: {', '.join(self.jobs)}"

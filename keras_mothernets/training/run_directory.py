@@ -1,0 +1,212 @@
+"""The run directory: a run that survives a crash.
+
+    plan.json                  what the run is; another plan is refused
+    ledger.csv                 costs and results of the finished jobs
+    jobs/<job>/model.keras     the trained network, uncompiled
+    jobs/<job>/history.csv     one line per epoch
+    jobs/<job>/state.json      written last: the job is done when this says so and the
+                               checksum of the network agrees
+
+Every file is written under another name, synced, and renamed. Nothing is a pickle.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+import urllib.parse
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_mothernets.errors import RunError
+from keras_mothernets.training.files import replace_atomically, sha256_of, write_atomically
+from keras_mothernets.training.job import Job
+from keras_mothernets.training.ledger import Ledger, LedgerRow
+from keras_mothernets.training.plan import Plan
+from keras_mothernets.training.record import JobRecord
+from keras_mothernets.training.store import empty_like
+
+STATE_VERSION = 1
+
+
+class RunDirectory:
+    """Keeps finished jobs in a folder.
+
+    Args:
+        path: The folder; made if it is not there. Nothing is read or written before `open`.
+    """
+
+    keeps_networks_in_memory = False
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._plan: Plan | None = None
+
+    def open(self, plan: Plan) -> None:
+        """Begin or take up the run of a plan.
+
+        Args:
+            plan: The plan that is to be run.
+
+        Raises:
+            RunError: The folder cannot be made or written, or holds the run of another plan,
+                or one of a newer version, or a plan that cannot be read.
+        """
+        self._make_writable()
+        stored = self.stored_plan()
+        if stored is None:
+            write_atomically(self.path / "plan.json", _json_bytes(plan.to_json()))
+        else:
+            self._check_same(stored, plan)
+        self._plan = plan
+
+    def stored_plan(self) -> Plan | None:
+        """The plan of the run in this folder, `None` if there is no run.
+
+        Raises:
+            RunError: There is one that cannot be read.
+        """
+        path = self.path / "plan.json"
+        if not path.exists():
+            return None
+        try:
+            values = json.loads(path.read_bytes())
+        except (ValueError, OSError) as error:
+            raise RunError(
+                f"The plan in run directory `{self.path}` cannot be read", received=str(error)
+            ) from error
+        return Plan.from_json(values)
+
+    def record(self, job: Job) -> JobRecord | None:
+        """The record of a job if it is finished and its network's checksum agrees.
+
+        A damaged job counts as not finished, with a warning, and is done again.
+        """
+        folder = self.folder(job)
+        if not (folder / "state.json").exists():
+            return None
+        try:
+            state = json.loads((folder / "state.json").read_bytes())
+            if state["version"] > STATE_VERSION:
+                raise RunError(
+                    f"Job `{job.name}` was stored by a newer keras_mothernets",
+                    expected=f"version {STATE_VERSION} or older",
+                    received=f"version {state['version']}",
+                )
+            if sha256_of(folder / "model.keras") != state["model_sha256"]:
+                raise ValueError("the checksum of model.keras does not agree")
+            history = _read_history((folder / "history.csv").read_text())
+            return JobRecord(job, history, LedgerRow(**state["row"]))
+        except RunError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            warnings.warn(
+                f"Job `{job.name}` in `{self.path}` is damaged and will be done again: {error}",
+                stacklevel=2,
+            )
+            return None
+
+    def save(self, record: JobRecord, model: keras.Model) -> None:
+        """Keep a finished job: network, history, then the state that makes it count."""
+        folder = self.folder(record.job)
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_atomically(folder / "model.keras", lambda path: _save_uncompiled(model, path))
+        write_atomically(folder / "history.csv", _history_text(record.history).encode())
+        state = {
+            "version": STATE_VERSION,
+            "status": "finished",
+            "model_sha256": sha256_of(folder / "model.keras"),
+            "row": asdict(record.row),
+        }
+        write_atomically(folder / "state.json", _json_bytes(state))
+        self._write_ledger()
+
+    def load(self, job: Job, network: keras.Model) -> keras.Model:
+        """The trained network, built from the one given here.
+
+        Only weights are read: layers of the user's own need not be registered with Keras.
+        """
+        model = empty_like(network, job.name)
+        model.load_weights(self.folder(job) / "model.keras")
+        return model
+
+    def folder(self, job: Job) -> Path:
+        """The folder of a job; characters that a file name cannot have are escaped."""
+        return self.path / "jobs" / urllib.parse.quote(job.name, safe=" ()[]+,=@")
+
+    def _make_writable(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise RunError(
+                f"Run directory `{self.path}` cannot be written",
+                received=f"{type(error).__name__}: {error.strerror}",
+                fix="Choose another `run_dir`",
+            ) from error
+
+    def _check_same(self, stored: Plan, plan: Plan) -> None:
+        differences = plan.differences(stored)
+        if differences:
+            shown = "; ".join(differences[:5])
+            more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
+            raise RunError(
+                f"Run directory `{self.path}` holds the run of another plan",
+                expected="the same plan as there",
+                received=shown + more,
+                fix="Choose another `run_dir`, or delete this one",
+            )
+
+    def _write_ledger(self) -> None:
+        assert self._plan is not None, "`open` comes first"
+        records = [self._row(job) for job in self._plan]
+        ledger = Ledger(row for row in records if row is not None)
+        ledger.to_csv(self.path / "ledger.csv")
+
+    def _row(self, job: Job) -> LedgerRow | None:
+        try:
+            state = json.loads((self.folder(job) / "state.json").read_bytes())
+            return LedgerRow(**state["row"])
+        except (OSError, ValueError, KeyError, TypeError):  # not finished, or damaged
+            return None
+
+
+def _save_uncompiled(model: keras.Model, path: Path) -> None:
+    """Save architecture and weights; losses and optimizers of the user's need not be storable."""
+    compiled, model.compiled = model.compiled, False
+    try:
+        model.save(path)
+    finally:
+        model.compiled = compiled
+
+
+def _json_bytes(values: Any) -> bytes:
+    return json.dumps(values, indent=1).encode()
+
+
+def _history_text(history: dict[str, list[float]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["epoch", *history])
+    count = max((len(values) for values in history.values()), default=0)
+    for epoch in range(count):
+        cells = [values[epoch] if epoch < len(values) else "" for values in history.values()]
+        writer.writerow([epoch + 1, *(repr(float(cell)) if cell != "" else "" for cell in cells)])
+    return stream.getvalue()
+
+
+def _read_history(text: str) -> dict[str, list[float]]:
+    header, *rows = csv.reader(io.StringIO(text))
+    return {
+        name: [float(row[column]) for row in rows if row[column]]
+        for column, name in enumerate(header)
+        if name != "epoch"
+    }

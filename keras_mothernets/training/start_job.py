@@ -1,0 +1,133 @@
+"""The network that a job begins with: a copy, or hatched and proven."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_mothernets import surgery
+from keras_mothernets.errors import RunError, naming
+from keras_mothernets.graph import clone
+from keras_mothernets.training.context import RunContext
+from keras_mothernets.training.job import Hatch, Job
+from keras_mothernets.training.store import keep_policy
+
+HATCH_TOLERANCE = 1e-5  # relative, in float32; what exact surgery reaches on real data
+CALIBRATION_ROWS = 512
+DEVIATION_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Started:
+    """A network that is ready to be compiled.
+
+    Args:
+        model: The network; it shares nothing with others.
+        deviation: How far a hatched network is from its mother, `None` if not measured.
+        hatch_seconds: Seconds that hatching and the measurement took.
+    """
+
+    model: keras.Model
+    deviation: float | None = None
+    hatch_seconds: float = 0.0
+
+
+def start_job(job: Job, context: RunContext, mother: keras.Model | None = None) -> Started:
+    """Make the network that a job begins with.
+
+    Args:
+        job: The job.
+        context: What the jobs of the run share.
+        mother: The trained network of the job that this one's start waits for.
+
+    Raises:
+        RunError: A hatched network does not compute what its mother computes.
+    """
+    network = context.networks[job.network]
+    if isinstance(job.start, Hatch):
+        assert mother is not None, "the executor brings the mother"
+        return _hatched(job, job.start, network, mother, context)
+    model = clone(network, name=job.name)
+    keep_policy(network, model)
+    return Started(model)
+
+
+def _hatched(
+    job: Job, start: Hatch, network: keras.Model, mother: keras.Model, context: RunContext
+) -> Started:
+    begin = time.perf_counter()
+    with naming(f"{job.role} `{job.name}`"):
+        model = surgery.hatch(
+            mother,
+            network,
+            seed=start.seed,
+            noise=start.noise,
+            shrink=start.shrink,
+            calibration=context.data.train.sample(CALIBRATION_ROWS),
+            name=job.name,
+        )
+    keep_policy(network, model)
+    deviation = None
+    if start.is_exact:
+        rows = context.data.train.sample(DEVIATION_ROWS)
+        deviation = check_deviation(job, mother, model, rows, seed=start.seed)
+    return Started(model, deviation, time.perf_counter() - begin)
+
+
+def check_deviation(
+    job: Job, mother: keras.Model, hatched: keras.Model, x: Any, *, seed: int = 0
+) -> float:
+    """Compare a hatched network with its mother on real data.
+
+    Networks of half precision are compared as float32 copies, since rounding to 8 or 11
+    bits would hide what is looked for.
+
+    Args:
+        job: The job, for the message.
+        mother: The mother.
+        hatched: The hatched network.
+        x: Some rows of the training inputs.
+        seed: The seed of the hatching.
+
+    Returns:
+        Largest difference relative to the mother's largest output.
+
+    Raises:
+        RunError: It is above `HATCH_TOLERANCE`.
+    """
+    if not (_is_single(mother) and _is_single(hatched)):
+        mother, hatched = clone(mother, dtype="float32"), clone(hatched, dtype="float32")
+    with full_float32():
+        deviation, layer = surgery.deviation_on(
+            mother, hatched, x, tolerance=HATCH_TOLERANCE, seed=seed
+        )
+    if not deviation <= HATCH_TOLERANCE:  # also true for NaN
+        at = f"; they part at layer `{layer}`" if layer else ""
+        raise RunError(
+            f"{job.role.capitalize()} `{job.name}` does not compute what its mother computes{at}",
+            expected=f"a relative deviation of at most {HATCH_TOLERANCE:g} on the training data",
+            received=f"{deviation:.3g}",
+            fix="Please report this with both architectures",
+        )
+    return float(deviation)
+
+
+def _is_single(model: keras.Model) -> bool:
+    return all(layer.compute_dtype in ("float32", "float64") for layer in model.layers)
+
+
+@contextlib.contextmanager
+def full_float32() -> Iterator[None]:
+    """Multiply in whole float32: GPUs else round factors to 10 bits (TensorFloat-32)."""
+    was_on = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(was_on)

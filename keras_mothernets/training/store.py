@@ -1,0 +1,88 @@
+"""Where finished jobs are kept: one interface, in memory or on disk."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import keras
+
+from keras_mothernets.graph import clone
+from keras_mothernets.training.job import Job
+from keras_mothernets.training.plan import Plan
+from keras_mothernets.training.record import JobRecord
+
+
+class Store(Protocol):
+    """Keeps records and trained networks of finished jobs."""
+
+    def open(self, plan: Plan) -> None:
+        """Prepare for a plan, before anything trains.
+
+        Raises:
+            RunError: The store cannot be used, or holds another plan.
+        """
+        ...
+
+    def record(self, job: Job) -> JobRecord | None:
+        """The record of a job if it is finished and its network is whole, else `None`."""
+        ...
+
+    def save(self, record: JobRecord, model: keras.Model) -> None:
+        """Keep a finished job."""
+        ...
+
+    def load(self, job: Job, network: keras.Model) -> keras.Model:
+        """The trained network of a finished job.
+
+        Args:
+            job: The job.
+            network: The network as the user or the plan gave it, to build another one from.
+        """
+        ...
+
+    @property
+    def keeps_networks_in_memory(self) -> bool:
+        """Whether saved networks stay in memory anyway."""
+        ...
+
+
+class MemoryStore:
+    """Keeps everything in this process and loses it with the process.
+
+    Example:
+        >>> MemoryStore().record(Job("vgg16", "member", "vgg16")) is None
+        True
+    """
+
+    keeps_networks_in_memory = True
+
+    def __init__(self) -> None:
+        self._finished: dict[str, tuple[JobRecord, keras.Model]] = {}
+
+    def open(self, plan: Plan) -> None:
+        """Nothing to prepare."""
+
+    def record(self, job: Job) -> JobRecord | None:
+        """The record of a job that was saved."""
+        return self._finished[job.name][0] if job.name in self._finished else None
+
+    def save(self, record: JobRecord, model: keras.Model) -> None:
+        """Keep record and network."""
+        self._finished[record.job.name] = (record, model)
+
+    def load(self, job: Job, network: keras.Model) -> keras.Model:
+        """The network that was saved."""
+        return self._finished[job.name][1]
+
+
+def empty_like(network: keras.Model, name: str) -> keras.Model:
+    """A new network of the same architecture, to load weights into; its weights are zero."""
+    model = clone(network, name=name, weights=False)
+    keep_policy(network, model)
+    return model
+
+
+def keep_policy(network: keras.Model, copied: keras.Model) -> None:
+    """Give a copy the dtype policy of its original, on which Keras' loss scaling depends."""
+    if copied.dtype_policy != network.dtype_policy:
+        copied.dtype_policy = network.dtype_policy

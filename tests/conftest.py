@@ -1,0 +1,18 @@
+"""What every test starts from."""
+
+from __future__ import annotations
+
+import os
+
+# Before TensorFlow is imported: its start-up notices would drown what pytest says.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras  # noqa: E402
+import pytest  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _fresh_keras() -> None:
+    """Forget the graphs and automatic names of the test before, and fix the seeds."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)

@@ -1,0 +1,246 @@
+"""What is wrong is said in one sentence that names it, and before anything trains."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_mothernets as km
+
+SPARSE = "sparse_categorical_crossentropy"
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(12, 4)).astype("float32")
+Y = RNG.integers(0, 3, 12)
+
+
+def mlp(name="net", units=3, features=4, activation="softmax"):
+    layers = [keras.Input((features,)), keras.layers.Dense(units, activation=activation)]
+    return keras.Sequential(layers, name=name)
+
+
+def two_headed(name, heads):
+    x = keras.Input((4,))
+    return keras.Model(x, [keras.layers.Dense(1, name=head)(x) for head in heads], name=name)
+
+
+def changed(array, row, value):
+    array = np.array(array, dtype="float32" if isinstance(value, float) else None)
+    array[row] = value
+    return array
+
+
+class Own(keras.Model):
+    def call(self, x):
+        return x
+
+
+def fit(members=None, x=X, y=Y, *, compile=None, **arguments):
+    method = km.FullData(members() if members else [mlp("net"), mlp("other")])
+    method.compile(
+        **{"optimizer": "sgd", "loss": SPARSE, "metrics": ["accuracy"], **(compile or {})}
+    )
+    method.fit(x, y, **{"epochs": 1, "batch_size": 4, "verbose": 0, **arguments})
+
+
+DATA = {
+    "no x": ({"x": None}, "`x` is missing"),
+    "no y": ({"y": None}, "Member `net`: `y` is missing"),
+    "empty": ({"x": X[:0], "y": Y[:0]}, "`x` is empty"),
+    "NaN in x": ({"x": changed(X, 3, np.nan)}, "`x` holds NaN or infinite values.*row 3"),
+    "inf in y": (
+        {"y": changed(Y, 5, np.inf), "compile": {"loss": "mse"}},
+        "`y` holds NaN or infinite values.*row 5",
+    ),
+    "NaN in weights": ({"sample_weight": changed(np.ones(12), 1, np.nan)}, "`sample_weight` holds"),
+    "lengths": ({"y": Y[:-1]}, "`x` and `y` differ in length.*12 and 11 rows"),
+    "weights' length": ({"sample_weight": np.ones(5)}, "`x` and `sample_weight` differ in length"),
+    "label too large": ({"y": changed(Y, 0, 3)}, "`y` holds labels out of range.*0 to 2.*0 to 3"),
+    "label negative": ({"y": changed(Y, 0, -1)}, "`y` holds labels out of range"),
+    "labels broken": ({"y": Y + 0.5}, "`y` must hold whole class numbers"),
+    "labels one-hot": (
+        {"y": np.eye(3)[Y]},
+        "`y` must hold class numbers.*categorical_crossentropy",
+    ),
+    "labels not one-hot": (
+        {"compile": {"loss": "categorical_crossentropy"}},
+        "`y` must have the shape of the network's output.*sparse_categorical",
+    ),
+    "shares above one": (
+        {"y": np.eye(3)[Y] * 2, "compile": {"loss": "categorical_crossentropy"}},
+        "`y` holds labels out of range.*0 to 2",
+    ),
+    "labels as words": ({"y": np.array(["cat"] * 12)}, "`y` must hold whole class numbers"),
+    "targets' shape": (
+        {"y": X[:, :2], "compile": {"loss": "mse", "metrics": None}},
+        "`y` must have the shape of the network's output",
+    ),
+    "x shape": ({"x": X[:, :3]}, r"Member `net`: `x` does not match.*\(None, 4\).*\(None, 3\)"),
+    "x as list of numbers": ({"x": [[0.0] * 4] * 12}, r"`x\[0\]\[0\]` is not an array"),
+    "objects": ({"x": np.array([object()] * 12)}, "`x` is not an array of numbers"),
+    "too many inputs": ({"x": [X, X]}, "Member `net`: `x` does not match the network's inputs"),
+    "too many targets": ({"y": [Y, Y]}, "Member `net`: `y` does not match the network's outputs"),
+    "generator": ({"x": (row for row in X), "y": None}, "`x` is a generator"),
+    "y next to a data set": (
+        {"x": tf.data.Dataset.from_tensor_slices((X, Y)).batch(4)},
+        "`y` was given next to a data set",
+    ),
+    "batches of the wrong shape": (
+        {"x": tf.data.Dataset.from_tensor_slices((X[:, :3], Y)).batch(4), "y": None},
+        "Member `net`: `x` does not match",
+    ),
+    "empty data set": (
+        {"x": tf.data.Dataset.from_tensor_slices((X, Y)).batch(4).take(0), "y": None},
+        "`x` has no batches",
+    ),
+    "validation labels": (
+        {"validation_data": (X, Y + 3)},
+        "`validation y` holds labels out of range",
+    ),
+    "validation NaN": ({"validation_data": (changed(X, 2, np.nan), Y)}, "`validation x` holds NaN"),
+    "validation shape": ({"validation_data": (X[:, :2], Y)}, "`validation x` does not match"),
+    "validation form": ({"validation_data": (X,)}, "`validation_data` must be"),
+    "validation split": ({"validation_split": 1.5}, "`validation_split` must lie between"),
+    "validation takes all": ({"validation_split": 0.999}, "leaves nothing to train"),
+    "split of a data set": (
+        {
+            "x": tf.data.Dataset.from_tensor_slices((X, Y)).batch(4),
+            "y": None,
+            "validation_split": 0.5,
+        },
+        "`validation_split` needs arrays",
+    ),
+    "both weights": (
+        {"class_weight": {0: 1.0}, "sample_weight": np.ones(12)},
+        "`class_weight` and `sample_weight` were both given",
+    ),
+    "class weight by name": ({"class_weight": {"cat": 1.0}}, "`class_weight` must be a dict"),
+    "weights of other outputs": (
+        {"sample_weight": [np.ones(12), np.ones(12)]},
+        "`sample_weight` does not have the structure of `y`",
+    ),
+}
+
+SETTINGS = {
+    "no epochs": ({"epochs": 0}, "`epochs` must be a whole number of at least 1"),
+    "half an epoch": ({"epochs": 1.5}, "`epochs` must be"),
+    "no batch": ({"batch_size": 0}, "`batch_size` must be a whole number of at least 1"),
+    "no loss": ({"compile": {"loss": None}}, "`loss` is missing"),
+    "unknown argument": ({"compile": {"losses": 1}}, "`compile` has no argument `losses`"),
+    "unknown optimizer": ({"compile": {"optimizer": "sgdd"}}, "`optimizer` cannot be used"),
+    "optimizer function": (
+        {"compile": {"optimizer": lambda job: job.no_such}},
+        "Member `net`: `optimizer` as a function of the job fails for job `net`",
+    ),
+    "schedule without length": (
+        {
+            "compile": {"optimizer": lambda job: keras.optimizers.SGD(1 / job.steps)},
+            "x": tf.data.Dataset.from_tensor_slices((X, Y)).batch(4).filter(lambda x, y: True),
+            "y": None,
+        },
+        "fails for job `net`.*steps_per_epoch",
+    ),
+    "metric of another output": (
+        {"compile": {"metrics": {"head": ["accuracy"]}}},
+        "Member `net`: `metrics` names output `head`",
+    ),
+    "weights of other losses": (
+        {"compile": {"loss_weights": [1.0, 2.0]}},
+        "Member `net`: The loss and metrics cannot be computed.*2 weights",
+    ),
+    "metric of its own that breaks": (
+        {"compile": {"metrics": [lambda y_true, y_pred: keras.ops.reshape(y_pred, (7, 7))]}},
+        "Member `net`: The loss and metrics cannot be computed",
+    ),
+    "loss of another output": (
+        {"compile": {"loss": {"head": "mse"}, "metrics": None}},
+        "`loss` names output `head`",
+    ),
+    "no callback": ({"callbacks": ["stop"]}, "`callbacks` must be Keras callbacks"),
+    "one file for all": (
+        {"callbacks": [keras.callbacks.ModelCheckpoint("best.keras")]},
+        "2 jobs would write over the one file of `ModelCheckpoint`",
+    ),
+    "verbose": ({"verbose": 3}, "`verbose` must be"),
+    "member's optimizer": (
+        {"members": lambda: [km.Member(mlp(), name="odd", optimizer="sgdd")]},
+        "Member `odd`: `optimizer` cannot be used",
+    ),
+    "member's callbacks": (
+        {"members": lambda: [km.Member(mlp(), name="odd", callbacks=[1])]},
+        "Member `odd`: `callbacks` must be",
+    ),
+    "member's epochs": (
+        {"members": lambda: [km.Member(mlp(), name="odd", epochs=-1)]},
+        "Member `odd`: `epochs` must be",
+    ),
+}
+
+MEMBERS = {
+    "none": (list, "at least one member"),
+    "not a list": (mlp, "`members` must be a list of models"),
+    "no model": (lambda: [mlp(), 3], "Member 1 is not a Keras model"),
+    "other input": (
+        lambda: [mlp("a"), mlp("b", features=5)],
+        r"Member `b` has other input shapes than member `a`.*\(4,\).*\(5,\)",
+    ),
+    "other head": (lambda: [mlp("a"), mlp("b", units=2)], "Member `b` has other output shapes"),
+    "not built": (
+        lambda: [mlp("a"), keras.Sequential([keras.layers.Dense(3)], name="b")],
+        "Member `b`: Model `b` is not built",
+    ),
+    "subclassed": (lambda: [Own(name="own")], "Member `own`: .*subclassed"),
+    "outputs' names": (
+        lambda: [two_headed("a", ["p", "q"]), two_headed("b", ["p", "r"])],
+        "Member `b`: `y` has no array for the network's output `r`",
+    ),
+}
+
+
+@pytest.mark.parametrize("row", [*DATA, *SETTINGS])
+def test_bad_data_and_settings_are_named_before_anything_trains(row, count_fits, tmp_path):
+    arguments, culprit = {**DATA, **SETTINGS}[row]
+    with pytest.raises(km.MotherNetsError, match=culprit) as caught:
+        fit(**arguments, run_dir=tmp_path / "run")
+    assert count_fits == []
+    assert not (tmp_path / "run").exists()
+    assert str(caught.value).count("\n") == 0
+
+
+@pytest.mark.parametrize("row", MEMBERS)
+def test_bad_members_are_named_before_anything_trains(row, count_fits):
+    members, culprit = MEMBERS[row]
+    y = {"p": X[:, 0], "q": X[:, 1]} if row == "outputs' names" else Y
+    settings = {"loss": "mse", "metrics": None} if row == "outputs' names" else {}
+    with pytest.raises(km.MotherNetsError, match=culprit):
+        fit(members, y=y, compile=settings)
+    assert count_fits == []
+
+
+def test_the_rows_differ_from_what_is_right_in_one_thing_only(count_fits):
+    fit()
+    assert count_fits == ["net", "other"]
+
+
+@pytest.mark.parametrize("verb", ["members", "ensemble"])
+def test_results_before_fit_are_refused(verb):
+    method = km.FullData([mlp()])
+    with pytest.raises(km.MotherNetsError, match="no trained members yet.*`compile` and `fit`"):
+        getattr(method, verb)()
+
+
+def test_fit_before_compile_is_refused():
+    with pytest.raises(km.MotherNetsError, match="`compile` comes before `fit`"):
+        km.FullData([mlp()]).fit(X, Y, epochs=1)
+
+
+def test_a_file_in_the_way_of_the_run_directory_is_named(tmp_path, count_fits):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(km.RunError, match="run` cannot be written"):
+        fit(run_dir=tmp_path / "run")
+    assert count_fits == []
+
+
+def test_labels_that_do_not_count_may_be_out_of_range(count_fits):
+    loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=255)
+    fit(y=changed(Y, 0, 255), compile={"loss": loss, "metrics": None})
+    assert count_fits == ["net", "other"]

@@ -1,0 +1,201 @@
+"""The console command, from its arguments to its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_mothernets import __version__, datasets, zoo
+from keras_mothernets.cli import main
+
+MAKE = """
+from keras_mothernets import zoo
+
+def make(input_shape, num_classes):
+    return [
+        zoo.mlp(input_shape, num_classes, hidden, scale=1 / 255, name=name)
+        for name, hidden in {"narrow": (8, 8), "wide": (16, 12), "deep": (8, 8, 8)}.items()
+    ]
+
+def logits_too(input_shape, num_classes):
+    import keras
+    logits = keras.Sequential(
+        [keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(num_classes)]
+    )
+    return [*make(input_shape, num_classes), logits]
+
+def fails(input_shape, num_classes):
+    return []
+
+number = 3
+"""
+QUICK = ["--epochs", "2", "--member-epochs", "1", "--optimizer", "adam"]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> str:
+    (tmp_path / "my_models.py").write_text(MAKE)
+    return f"{tmp_path / 'my_models.py'}:make"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.strip() == f"keras-mothernets {__version__}"
+
+
+BAD_ARGUMENTS = {
+    "no command": ([], "COMMAND"),
+    "unknown command": (["fly"], "invalid choice: 'fly'"),
+    "zero epochs": (["train", "v5", "digits", "--epochs", "0"], "at least 1, not '0'"),
+    "half an epoch": (["train", "v5", "digits", "--epochs", "2.5"], "at least 1, not '2.5'"),
+    "negative rate": (["train", "v5", "digits", "--learning-rate", "-1"], "greater than 0"),
+    "rate is nan": (["train", "v5", "digits", "--learning-rate", "nan"], "greater than 0"),
+    "all held out": (["train", "v5", "digits", "--validation", "1"], "less than 1"),
+    "shape": (["inspect", "v5", "--input-shape", "big"], "sizes such as 32,32,3, not 'big'"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS)
+def test_arguments_that_do_not_parse(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+BAD_INPUT = {
+    "unknown ensemble": (["train", "v6", "digits"], "There is no ensemble `v6`"),
+    "unknown data": (["train", "v5", "no_such_data"], "Data set `no_such_data`"),
+    "clusters of nothing": (
+        ["train", "v5", "digits", "--method", "fulldata", "--clusters", "2"],
+        "--clusters says nothing to --method fulldata",
+    ),
+    "no .keras": (["train", "v5", "digits", "--output", "e.h5"], "must be a .keras file"),
+    "no folder": (["train", "v5", "digits", "--plot", "no/p.png"], "no folder `no`"),
+    "demo, no folder": (["demo", "--plot", "no/p.png"], "There is no folder `no`"),
+    "empty folder": (["inspect", "{folder}"], "There are no .keras files"),
+    "no file": (["inspect", "{folder}/none.py:make"], "There is no file"),
+    "no function": (["inspect", "{file}:nothing"], "There is no function `nothing`"),
+    "not a function": (["inspect", "{file}:number"], "There is no function `number`"),
+    "no members": (["inspect", "{file}:fails"], "An ensemble needs at least one member"),
+    "augment": (
+        ["train", "{file}:make", "digits", "--augment"],
+        "--augment and --width change networks of the zoo only",
+    ),
+    "mixed outputs": (
+        ["train", "{file}:logits_too", "digits"],
+        "end in a softmax and others do not",
+    ),
+    "too many clusters": (
+        ["train", "{file}:make", "digits", "--clusters", "4", "--dry-run"],
+        "`n_clusters`",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD_INPUT.values(), ids=BAD_INPUT)
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    arguments: list[str],
+    message: str,
+    make: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    file = make.rpartition(":")[0]
+    filled = [
+        text.replace("{folder}", str(tmp_path / "empty")).replace("{file}", file)
+        for text in arguments
+    ]
+    assert main(filled) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.startswith(f"keras-mothernets {arguments[0]}: ") and said.count("\n") == 1
+
+
+def test_a_file_that_is_no_model_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.keras").write_text("nothing")
+    assert main(["inspect", str(tmp_path)]) == 2
+    assert "broken.keras` cannot be loaded as a Keras model" in capsys.readouterr().err
+
+
+def test_train_reports_saves_and_goes_on(
+    make: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, plot, run_dir = tmp_path / "e.keras", tmp_path / "p.png", tmp_path / "run"
+    command = ["train", make, "digits", *QUICK, "--run-dir", str(run_dir)]
+    assert main([*command, "--output", str(output), "--plot", str(plot)]) == 0
+    printed = capsys.readouterr().out
+    table = [line.split() for line in printed.splitlines() if line.endswith("%")]
+    assert [line[0] for line in table] == ["narrow", "wide", "deep", "MotherNets"]
+    assert plot.stat().st_size > 10_000
+
+    data = datasets.load("digits")
+    ensemble = keras.models.load_model(output)
+    accuracy = np.mean(ensemble.predict(data.x_test, verbose=0).argmax(axis=1) == data.y_test)
+    assert f"{accuracy:.2%}" == table[-1][-3]
+
+    assert main(command) == 0
+    again = capsys.readouterr().out
+    assert again.count("is finished already") == 3
+    assert again.splitlines()[-1] == [x for x in printed.splitlines() if "MotherNets" in x][-1]
+
+
+def test_train_from_a_folder_from_scratch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, hidden in {"one": (4,), "two": (6, 5)}.items():
+        zoo.mlp((8, 8, 1), 10, hidden).save(tmp_path / f"{name}.keras")
+    arguments = ["--method", "fulldata", "--epochs", "1", "--optimizer", "adamw", "--constant"]
+    assert main(["train", str(tmp_path), "digits", *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert [line.split()[0] for line in printed.splitlines() if line.endswith("%")] == [
+        "one",
+        "two",
+        "FullData",
+    ]
+
+
+def test_dry_run_prints_the_plan_and_trains_nothing(
+    make: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    arguments = ["--clusters", "2", "--dry-run", "--run-dir", str(run_dir)]
+    assert main(["train", make, "digits", *arguments]) == 0
+    assert "MotherNets(n_clusters=2" in capsys.readouterr().out
+    assert not run_dir.exists()
+
+
+def test_inspect_tells_what_is_inherited_and_inserted(
+    make: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", make, "--input-shape", "8,8,1"]) == 0
+    printed = capsys.readouterr().out
+    assert "narrow: 682 parameters" in printed  # 64*8+8 + 8*8+8 + 8*10+10
+    lines = {line.split()[0]: line for line in printed.splitlines() if "%" in line}
+    assert set(lines) == {"narrow", "wide", "deep"}
+    assert "100.0%" in lines["narrow"] and lines["narrow"].endswith("nothing")
+    assert "dense" in lines["deep"]
+
+
+@pytest.mark.slow
+def test_demo_ends_with_tables_and_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plot = tmp_path / "demo.png"
+    assert main(["demo", "--epochs", "2", "--member-epochs", "1", "--plot", str(plot)]) == 0
+    printed = capsys.readouterr().out
+    assert plot.stat().st_size > 50_000
+    for text in ("inherited", "deviation", "ensemble accuracy", "best member", "mother", str(plot)):
+        assert text in printed

@@ -1,0 +1,37 @@
+"""What the README shows must run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.slow
+def test_examples_run_one_after_the_other(capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict = {}
+    for example in EXAMPLES:
+        exec(compile(example, "README.md", "exec"), names)
+    assert len(EXAMPLES) == 2
+    assert names["ensemble"].output_shape == (None, 10)
+    printed = capsys.readouterr().out
+    assert "mothernet" in printed and "accuracy" in printed
+    assert float(printed.splitlines()[-1]) < 1e-10
+
+
+def test_the_first_example_fits_fifteen_lines() -> None:
+    lines = [line for line in EXAMPLES[0].splitlines() if line.strip()]
+    assert len(lines) <= 17
+
+
+def test_commands_that_the_readme_names_parse() -> None:
+    from keras_mothernets.cli.parser import build_parser
+
+    commands = re.findall(r"^    keras-mothernets (.*)$", README, flags=re.MULTILINE)
+    assert len(commands) >= 3
+    for command in commands:
+        assert build_parser().parse_args(command.split()).command == command.split()[0]

@@ -1,0 +1,86 @@
+"""The parts of the tools that would be found broken only after hours of training."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import compare_cifar10  # noqa: E402
+import compare_report  # noqa: E402
+
+from keras_mothernets import zoo  # noqa: E402
+from keras_mothernets.errors import MotherNetsError  # noqa: E402
+
+SETTINGS = compare_cifar10.Settings(0.125, 100, 50, 32, 0.1, 5e-4)
+
+
+def _cell(method: str, budget: str, seed: int, error: float) -> compare_report.Cell:
+    return compare_report.Cell(
+        method, budget, seed, "a:1", 60.0, 120.0, 10.0, error, error + 0.1, error, 1.5, 0.2
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "epochs", "clusters"),
+    [
+        ("fulldata:20", "FullData", [20], 1),
+        ("mothernets:20+10", "MotherNets", [20, 10], 1),
+        ("mothernets-g2:20+10", "MotherNets, 2 clusters", [20, 10], 2),
+    ],
+)
+def test_budgets(text: str, method: str, epochs: list[int], clusters: int) -> None:
+    budget = compare_cifar10.Budget(text)
+    assert (budget.method, budget.epochs, budget.clusters) == (method, epochs, clusters)
+
+
+@pytest.mark.parametrize(
+    "text", ["fulldata", "fulldata:2+1", "mothernets:20", "bagging:3", "mothernets-gx:1+1", ""]
+)
+def test_what_is_no_budget(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        compare_cifar10.Budget(text)
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    cells = [_cell("FullData", "20", 0, 0.4), _cell("MotherNets", "20+10", 1, 0.35)]
+    for cell in cells:
+        compare_cifar10.append(tmp_path / "results.csv", cell)
+    assert compare_report.read_cells(tmp_path / "results.csv") == cells
+    (tmp_path / "results.csv").write_text("method,budget\nFullData,20\n")
+    with pytest.raises(MotherNetsError, match="is not as this version writes it"):
+        compare_report.read_cells(tmp_path / "results.csv")
+
+
+def test_two_comparisons_are_not_mixed(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    compare_cifar10.keep_settings(path, SETTINGS)
+    compare_cifar10.keep_settings(path, SETTINGS)
+    other = compare_cifar10.Settings(0.25, 100, 50, 32, 0.1, 5e-4)
+    with pytest.raises(MotherNetsError, match="holds a comparison with other settings"):
+        compare_cifar10.keep_settings(path, other)
+
+
+def test_the_readme_has_a_place_for_the_results() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert readme.index(compare_report.BEGIN) < readme.index(compare_report.END)
+
+
+def test_the_table_has_mean_and_spread_over_seeds() -> None:
+    cells = [_cell("FullData", "20", seed, error) for seed, error in ((0, 0.40), (1, 0.42))]
+    line = compare_report.table(cells).splitlines()[2]
+    assert line.startswith("| FullData | 20 | 10 | 2.0 ± 0.0 | 41.0 ± 1.4 | 51.0 ± 1.4 |")
+    assert line.endswith("| 2 |")
+
+
+@pytest.mark.slow
+def test_multiplications_of_v5_are_those_of_the_paper() -> None:
+    # Multiply-adds per 32 x 32 image in millions, worked out by hand from the table.
+    members = zoo.v5((32, 32, 3), 10, batch_norm=False)
+    counts = [round(compare_cifar10.multiplications(m.model) / 1e6, 1) for m in members]
+    assert counts == [228.3, 237.7, 319.4, 313.2, 398.1]

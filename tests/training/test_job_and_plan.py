@@ -1,0 +1,117 @@
+"""Jobs and plans: values that can be ordered, stored, compared and printed."""
+
+import dataclasses
+import json
+
+import pytest
+
+from keras_mothernets import RunError
+from keras_mothernets.training import Hatch, Job, Plan, Scratch
+
+
+def job(name, *, parent=None, role="member", **values):
+    start = Hatch(parent, seed=3, inherited=0.9) if parent else Scratch()
+    return Job(name, role, name, start=start, batch_size=32, **values)
+
+
+@pytest.fixture
+def plan():
+    return Plan(
+        "example",
+        (
+            job("late", parent="second"),
+            job("first", role="mother", epochs=4, steps_per_epoch=5),
+            job("second", parent="first"),
+            job("alone"),
+        ),
+        {"x": "float32 (10, 2) abc"},
+        {"loss": "mse"},
+    )
+
+
+def test_steps_of_a_job_span_its_epochs(plan):
+    assert plan["first"].steps == 20
+    assert plan["alone"].steps is None
+
+
+def test_order_puts_parents_first_and_keeps_the_rest(plan):
+    assert [job.name for job in plan.order()] == ["first", "second", "late", "alone"]
+
+
+def test_ready_grows_with_what_is_done(plan):
+    assert [job.name for job in plan.ready(())] == ["first", "alone"]
+    assert [job.name for job in plan.ready({"first", "alone"})] == ["second"]
+    assert plan.ready({job.name for job in plan}) == ()
+
+
+def test_needed_by_names_the_parents_of_unfinished_jobs(plan):
+    assert plan.needed_by({"first"}) == {"first", "second"}
+    assert plan.needed_by({"first", "second"}) == {"second"}
+
+
+@pytest.mark.parametrize(
+    ("jobs", "culprit"),
+    [
+        ((job("a"), job("a")), "named `a`"),
+        ((job("a", parent="ghost"),), "`ghost`, which is not in the plan"),
+        ((job("a", parent="b"), job("b", parent="a")), "circle"),
+        ((job("a", parent="a"),), "circle"),
+    ],
+    ids=["twice", "missing", "circle", "itself"],
+)
+def test_a_plan_that_cannot_run_is_refused(jobs, culprit):
+    with pytest.raises(RunError, match=culprit):
+        Plan("example", jobs)
+
+
+def test_json_and_back_is_the_same_plan(plan):
+    again = Plan.from_json(json.loads(json.dumps(plan.to_json())))
+    assert again == plan
+    assert again.fingerprint == plan.fingerprint
+    assert again["second"].start.inherited == 0.9
+
+
+def test_a_newer_version_is_refused(plan):
+    with pytest.raises(RunError, match="newer.*version 99"):
+        Plan.from_json({**plan.to_json(), "version": 99})
+
+
+@pytest.mark.parametrize("values", [[], {}, {"version": 1}, {"version": 1, "jobs": [{}]}])
+def test_what_is_no_plan_is_refused(values):
+    with pytest.raises(RunError):
+        Plan.from_json(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda p: dataclasses.replace(p, method="other"), "method: here `example`, there `other`"),
+        (lambda p: dataclasses.replace(p, data={"x": "else"}), "data `x`: here float32"),
+        (lambda p: dataclasses.replace(p, settings={}), "compile `loss`: here mse, there none"),
+        (lambda p: dataclasses.replace(p, jobs=p.jobs[:-1]), "job `alone` is only here"),
+        (
+            lambda p: dataclasses.replace(
+                p, jobs=(*p.jobs[:-1], dataclasses.replace(p.jobs[-1], epochs=7))
+            ),
+            "job `alone`, epochs: here 1, there 7",
+        ),
+    ],
+    ids=["method", "data", "settings", "jobs", "epochs"],
+)
+def test_differences_are_said_in_words(plan, change, sentence):
+    other = change(plan)
+    (found,) = plan.differences(other)
+    assert sentence in found
+    assert other.fingerprint != plan.fingerprint
+
+
+def test_equal_plans_have_no_differences(plan):
+    same = dataclasses.replace(plan)
+    assert plan.differences(same) == []
+
+
+def test_a_plan_prints_one_line_per_job_in_order(plan):
+    lines = str(plan).splitlines()
+    assert lines[0] == "example"
+    assert [line.split()[0] for line in lines[2:]] == ["first", "second", "late", "alone"]
+    assert "hatched from first, 90% inherited" in lines[3]

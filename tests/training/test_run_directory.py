@@ -1,0 +1,152 @@
+"""The run directory: what is written, what counts as finished, what is refused."""
+
+import csv
+import json
+import os
+
+import keras
+import numpy as np
+import pytest
+
+from keras_mothernets import RunError
+from keras_mothernets.training import Job, JobRecord, LedgerRow, Plan, RunDirectory
+from keras_mothernets.training.files import replace_atomically, sha256_of, write_atomically
+
+JOB = Job("vgg/16: big", "member", "net", epochs=2)
+PLAN = Plan("example", (JOB, Job("other", "member", "net")))
+
+
+def network():
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)], name="net")
+
+
+def record(job=JOB):
+    row = LedgerRow(job.name, "member", "net", epochs=2, metrics={"loss": 0.1})
+    return JobRecord(job, {"loss": [0.3, 0.1], "val_loss": [0.5, 1 / 3]}, row)
+
+
+@pytest.fixture
+def run(tmp_path):
+    directory = RunDirectory(tmp_path / "run")
+    directory.open(PLAN)
+    return directory
+
+
+def test_a_finished_job_comes_back_exactly(run):
+    model = network()
+    run.save(record(), model)
+    again = RunDirectory(run.path)
+    again.open(PLAN)
+    assert again.record(JOB) == record()
+    np.testing.assert_equal(again.load(JOB, network()).get_weights(), model.get_weights())
+    assert again.record(PLAN["other"]) is None
+
+
+def test_the_files_are_plain_and_nothing_unfinished_is_left(run):
+    run.save(record(), network())
+    names = {
+        path.relative_to(run.path).as_posix() for path in run.path.rglob("*") if path.is_file()
+    }
+    folder = "jobs/vgg%2F16%3A big"
+    assert names == {"plan.json", "ledger.csv"} | {
+        f"{folder}/{name}" for name in ("model.keras", "history.csv", "state.json")
+    }
+    (row,) = csv.DictReader((run.path / "ledger.csv").read_text().splitlines())
+    assert row["job"] == JOB.name
+    assert float(row["loss"]) == 0.1
+    assert json.loads((run.path / "plan.json").read_text())["version"] == 1
+
+
+def test_the_stored_model_loads_in_plain_keras_without_the_users_loss(run):
+    model = network()
+    model.compile("adam", loss=lambda y_true, y_pred: keras.ops.mean(y_pred))
+    run.save(record(), model)
+    assert model.compiled
+    loaded = keras.saving.load_model(run.folder(JOB) / "model.keras")
+    assert not loaded.compiled
+    np.testing.assert_equal(loaded.get_weights(), model.get_weights())
+
+
+def damage_model(folder):
+    content = bytearray((folder / "model.keras").read_bytes())
+    content[len(content) // 2] ^= 255
+    (folder / "model.keras").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_model,
+        lambda folder: (folder / "model.keras").unlink(),
+        lambda folder: (folder / "history.csv").unlink(),
+        lambda folder: (folder / "state.json").write_text('{"version": 1, "stat'),
+    ],
+    ids=["one byte", "no model", "no history", "half a state"],
+)
+def test_a_damaged_job_is_not_finished(run, damage):
+    run.save(record(), network())
+    damage(run.folder(JOB))
+    with pytest.warns(UserWarning, match="vgg/16: big.*damaged"):
+        assert run.record(JOB) is None
+
+
+def test_a_job_without_its_state_is_not_finished(run):
+    run.save(record(), network())
+    (run.folder(JOB) / "state.json").unlink()
+    assert run.record(JOB) is None
+
+
+def test_another_plan_is_refused_and_the_difference_named(run):
+    other = Plan("example", (Job("vgg/16: big", "member", "net", epochs=5), PLAN["other"]))
+    with pytest.raises(RunError, match="job `vgg/16: big`, epochs: here 5, there 2"):
+        RunDirectory(run.path).open(other)
+
+
+def test_a_newer_state_is_refused(run):
+    run.save(record(), network())
+    state = run.folder(JOB) / "state.json"
+    state.write_text(json.dumps({**json.loads(state.read_text()), "version": 2}))
+    with pytest.raises(RunError, match="newer"):
+        run.record(JOB)
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "run").write_text("not a folder")
+    with pytest.raises(RunError, match="run` cannot be written"):
+        RunDirectory(tmp_path / "run").open(PLAN)
+    with pytest.raises(RunError, match="inside` cannot be written"):
+        RunDirectory(tmp_path / "run" / "inside").open(PLAN)
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
+)
+def test_a_folder_without_permission_is_named(tmp_path):
+    (tmp_path / "run").mkdir(mode=0o500)
+    with pytest.raises(RunError, match="run` cannot be written"):
+        RunDirectory(tmp_path / "run").open(PLAN)
+
+
+def test_a_plan_that_cannot_be_read_is_refused(run):
+    (run.path / "plan.json").write_text("{")
+    with pytest.raises(RunError, match="plan in run directory"):
+        RunDirectory(run.path).open(PLAN)
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "state.json"
+    write_atomically(path, b"old")
+
+    def fail(unfinished):
+        unfinished.write_bytes(b"ne")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        replace_atomically(path, fail)
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_the_checksum_is_sha256(tmp_path):
+    (tmp_path / "f").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "f").startswith("ba7816bf8f01cfea414140de5dae2223")
