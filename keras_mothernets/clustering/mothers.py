@@ -134,7 +134,7 @@ class Mothers:
         return found
 
     def _cost(self, group: Group) -> int:
-        if len(group) == 1:
+        if len(group) <= 1:
             return 0
         mother = self._settled.get(group)
         if mother is None:

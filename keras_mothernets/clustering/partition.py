@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from keras_mothernets.clustering.descent import good_partition, merge
 from keras_mothernets.clustering.exact import Partition, best_partition
 from keras_mothernets.clustering.mothers import VIOLATION, Mothers
@@ -39,13 +41,14 @@ def partition_into(mothers: Mothers, n_clusters: int, *, balanced: bool, seed: i
                 mothers.cost, count, n_clusters, balanced=balanced, seed=seed
             )
         found.append(partition)
-        if not any([mothers.settle(group) for group in partition]):
+        # What guesses forbid, which are never too small, the real MotherNets do too.
+        if not is_allowed(mothers, partition) or not _settle_all(mothers, partition):
             break
     return min(reversed(found), key=lambda partition: sum(map(mothers.cost, partition)))
 
 
 def fewest_clusters(mothers: Mothers, *, balanced: bool, seed: int) -> Partition:
-    """Find the partition with the fewest clusters that is allowed.
+    """Find the partition with the fewest clusters that is allowed, and of those the best.
 
     Args:
         mothers: What clusters cost; it knows how much members must inherit.
@@ -53,18 +56,25 @@ def fewest_clusters(mothers: Mothers, *, balanced: bool, seed: int) -> Partition
         seed: See `partition_into`.
 
     Returns:
-        The clusters; with every member for itself there always is a way.
+        The clusters; with every member for itself there always is a way. With more
+        than `EXACT_UP_TO` members a still smaller number may go unfound.
     """
-    count = 1
-    if len(mothers) > EXACT_UP_TO:
-        alone = [(member,) for member in range(len(mothers))]
-        count = len(merge(mothers.cost, alone, 1, limit=VIOLATION))
-    partition = partition_into(mothers, count, balanced=balanced, seed=seed)
-    if is_allowed(mothers, partition):
-        return _with_fewer(mothers, partition, balanced, seed)
-    while not is_allowed(mothers, partition):
-        count += 1
-        partition = partition_into(mothers, count, balanced=balanced, seed=seed)
+
+    def divide(count: int) -> Partition:
+        return partition_into(mothers, count, balanced=balanced, seed=seed)
+
+    if len(mothers) <= EXACT_UP_TO:
+        tried = (divide(count) for count in range(1, len(mothers) + 1))
+        return next(partition for partition in tried if is_allowed(mothers, partition))
+    alone = [(member,) for member in range(len(mothers))]
+    partition = divide(len(merge(mothers.cost, alone, 1, limit=VIOLATION)))
+    if not is_allowed(mothers, partition):
+        return _bisect(mothers, divide, len(partition))
+    while len(partition) > 1:
+        fewer = divide(len(partition) - 1)
+        if not is_allowed(mothers, fewer):
+            break
+        partition = fewer
     return partition
 
 
@@ -73,10 +83,18 @@ def is_allowed(mothers: Mothers, partition: Partition) -> bool:
     return all(mothers.cost(group) < VIOLATION for group in partition)
 
 
-def _with_fewer(mothers: Mothers, partition: Partition, balanced: bool, seed: int) -> Partition:
-    while len(partition) > 1:
-        fewer = partition_into(mothers, len(partition) - 1, balanced=balanced, seed=seed)
-        if not is_allowed(mothers, fewer):
-            break
-        partition = fewer
-    return partition
+def _settle_all(mothers: Mothers, partition: Partition) -> bool:
+    """Settle all clusters; whether that changed the cost of any."""
+    return any([mothers.settle(group) for group in partition])
+
+
+def _bisect(mothers: Mothers, divide: Callable[[int], Partition], too_few: int) -> Partition:
+    """The allowed partition with the fewest clusters, as if more clusters were always better."""
+    enough = divide(len(mothers))
+    while len(enough) - too_few > 1:
+        middle = divide((len(enough) + too_few) // 2)
+        if is_allowed(mothers, middle):
+            enough = middle
+        else:
+            too_few = len(middle)
+    return enough

@@ -61,7 +61,7 @@ def compile_ensemble(
         else settings.weighted_metrics,
     )
     # A function of the job has no job here; whoever trains an ensemble on compiles it anew.
-    choice = "rmsprop" if is_job_function(settings.optimizer) else settings.optimizer
+    choice = "sgd" if is_job_function(settings.optimizer) else settings.optimizer
     ours.compile(model, fresh_optimizer(choice))
 
 
