@@ -85,10 +85,11 @@ def with_lora() -> keras.Model:
     return model
 
 
-def residual(name: str = "resnet") -> keras.Model:
+def residual(name: str = "resnet", merge: Any = layers.Add) -> keras.Model:
     x = inputs = keras.Input((5,))
     x = layers.Dense(4, name="first")(x)
-    x = layers.Add(name="meeting")([x, layers.Dense(4, name="second")(x)])
+    if merge is not None:
+        x = merge(name="meeting")([x, layers.Dense(4, "tanh", name="second")(x)])
     return keras.Model(inputs, layers.Dense(3, name="head")(x), name=name)
 
 
@@ -183,8 +184,8 @@ BAD: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] = 
         GraphError, ("Member `two`", "`twice`", "Lambda"),
     ),
     "layer_without_a_rule": (
-        lambda: mothernet([net("two", layers.LayerNormalization(name="ln"), layers.Dense(3))]),
-        GraphError, ("Member `two`", "`ln`", "LayerNormalization"),
+        lambda: mothernet([net("two", layers.SpectralNormalization(layers.Dense(3), name="sn"))]),
+        GraphError, ("Member `two`", "`sn`", "SpectralNormalization"),
     ),
     "quantised": (
         lambda: mothernet([mlp(), quantised()]),
@@ -203,12 +204,21 @@ BAD: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] = 
     "config_that_tells_too_little": (
         lambda: _hatch_untold(), GraphError, ("`untold`", "Untold", "config"),
     ),
-    "residual_region": (
-        lambda: mothernet([residual(), residual("other")]),
-        SurgeryError, ("`resnet`", "not a chain", "`meeting`", "Add"),
+    # --- branches
+    "gate_in_the_member_alone": (
+        lambda: hatch(residual("plain", merge=None), residual("gated", merge=layers.Multiply)),
+        SurgeryError, ("`plain`", "`gated`", "`meeting`", "Multiply"),
     ),
-    "residual_region_in_deepen": (
-        lambda: deepen(residual(), "first"), SurgeryError, ("`resnet`", "`meeting`"),
+    "branches_that_meet_differently": (
+        lambda: mothernet([residual("one"), residual("two", merge=layers.Maximum)]),
+        SurgeryError, ("`one`", "`two`", "`meeting`"),
+    ),
+    "branch_in_the_mother_alone": (
+        lambda: hatch(residual("branched"), residual("plain", merge=None)),
+        SurgeryError, ("`branched`", "`plain`", "`meeting`"),
+    ),
+    "branches_of_different_width": (
+        lambda: widen(residual(), {"second": 6}), SurgeryError, ("`meeting`",),
     ),
     # --- networks that do not fit
     "resolutions_that_cannot_meet": (
@@ -339,7 +349,7 @@ BAD: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] = 
     ),
     "widen_a_layer_without_width": (
         lambda: widen(cnn("one", conv(), MAX(2, name="pool")), {"pool": 4}),
-        SurgeryError, ("`pool`", "MaxPooling2D", "cannot be widened"),
+        SurgeryError, ("`pool`", "MaxPooling2D", "no channels of its own"),
     ),
     "widen_before_a_fixed_reshape": (
         lambda: widen(

@@ -83,16 +83,7 @@ def _random_start(
     cost: Cost, count: int, n_clusters: int, balanced: bool, generator: np.random.Generator
 ) -> list[Group]:
     """Seeds far apart from each other (K-means++), then every member to its best cluster."""
-    seeds = [int(generator.integers(count))]
-    while len(seeds) < n_clusters:
-        nearest = np.array(
-            [min(0 if m == s else cost(_joined((m,), (s,))) for s in seeds) for m in range(count)],
-            dtype="float64",
-        )
-        nearest[seeds] = 0.0
-        if not nearest.any():
-            nearest[[m for m in range(count) if m not in seeds]] = 1.0
-        seeds.append(int(generator.choice(count, p=nearest / nearest.sum())))
+    seeds = _distant_seeds(cost, count, n_clusters, generator)
     clusters: list[Group] = [(seed,) for seed in seeds]
     for member in generator.permutation([m for m in range(count) if m not in seeds]).tolist():
         open_ones = _open(clusters, count) if balanced else range(n_clusters)
@@ -100,6 +91,21 @@ def _random_start(
         best = min(rises, key=lambda number: (rises[number], number))
         clusters[best] = _joined(clusters[best], (member,))
     return clusters
+
+
+def _distant_seeds(
+    cost: Cost, count: int, n_clusters: int, generator: np.random.Generator
+) -> list[int]:
+    """Members drawn one by one, with odds after the distance to the nearest drawn before."""
+    seeds = [int(generator.integers(count))]
+    nearest = np.full(count, np.inf)
+    while len(seeds) < n_clusters:
+        pairs = [tuple(sorted({member, seeds[-1]})) for member in range(count)]
+        nearest = np.minimum(nearest, np.array([cost(pair) for pair in pairs], dtype="float64"))
+        nearest[seeds] = 0.0
+        odds = nearest if nearest.any() else np.array([float(m not in seeds) for m in range(count)])
+        seeds.append(int(generator.choice(count, p=odds / odds.sum())))
+    return seeds
 
 
 def _open(clusters: Sequence[Group], count: int) -> list[int]:

@@ -41,8 +41,8 @@ def partition_into(mothers: Mothers, n_clusters: int, *, balanced: bool, seed: i
                 mothers.cost, count, n_clusters, balanced=balanced, seed=seed
             )
         found.append(partition)
-        # What guesses forbid, which are never too small, the real MotherNets do too.
-        if not is_allowed(mothers, partition) or not _settle_all(mothers, partition):
+        # Where guesses already forbid it, settling many clusters is hardly worth the time.
+        if not (exact or is_allowed(mothers, partition)) or not _settle_all(mothers, partition):
             break
     return min(reversed(found), key=lambda partition: sum(map(mothers.cost, partition)))
 

@@ -231,6 +231,7 @@ class _Search:
         self._heads = heads
         self._meets: dict[tuple[int, int, Value], _Meeting | Refusal] = {}
         self._refusals: dict[tuple[int, int], list[str]] = {}
+        self._near_misses: set[tuple[int, int]] = set()
         self._furthest = (0, 0)
 
     def run(self) -> Alignment | Refusal:
@@ -321,6 +322,8 @@ class _Search:
         meeting = self._meet(i, j, state.value)
         if isinstance(meeting, Refusal):
             self._refuse(i, j, f"`{first.name}` does not match `{second.name}`: {meeting}")
+            if _same_sort(first, second):
+                self._near_misses.add((i, j))
             return
         ours, theirs = Side(), Side()
         if isinstance(second, Node):
@@ -358,13 +361,28 @@ class _Search:
             reasons.append(reason)
 
     def _failure(self) -> Refusal:
-        """How far the two chains go together, and why no further."""
-        i, j = self._furthest
+        """How far the two chains go together, and why no further.
+
+        Where two items of one sort were refused, they were probably meant for each other.
+        """
+        i, j = max(
+            self._near_misses or {self._furthest},
+            key=lambda cell: (min(cell), -abs(cell[0] - cell[1])),
+        )
         reasons = self._refusals.get((i, j), [])
         if not reasons:
             left = [*self._first[i:], *self._second[j:]]
             reasons = [f"only one of them has `{left[0].name}`" if left else "they end apart"]
         return Refusal("; ".join(reasons))
+
+
+def _same_sort(first: Item, second: Item) -> bool:
+    """Whether two items do the same kind of thing, perhaps with other settings."""
+    if isinstance(first, Region) or isinstance(second, Region):
+        return isinstance(first, Region) and isinstance(second, Region)
+    if first.activation is not None:
+        return second.activation is not None
+    return first.layer.cls is second.layer.cls
 
 
 @dataclass(frozen=True)

@@ -97,10 +97,11 @@ def enlarge_kernels(model: keras.Model, sizes: Mapping[str, int | Sequence[int]]
         if old is None:
             raise SurgeryError(f"Layer `{name}` ({node.kind}) has no kernel to enlarge")
         new = tuple(size) if isinstance(size, Sequence) else tuple(size for _ in old)
-        if len(new) != len(old) or any(n < o for n, o in zip(new, old, strict=False)):
+        whole = all(isinstance(n, int) and not isinstance(n, bool) for n in new)
+        if not whole or len(new) != len(old) or any(n < o for n, o in zip(new, old, strict=True)):
             raise SurgeryError(
                 f"The kernel of layer `{name}` can only grow",
-                expected=f"at least {tuple(old)}",
+                expected=f"whole numbers of at least {tuple(old)}",
                 received=repr(size),
             )
         changes[node.layer.path] = {"kernel_size": new}

@@ -17,9 +17,11 @@ from keras_mothernets.graph import (
     read,
 )
 from keras_mothernets.rules import Maps
+from keras_mothernets.surgery.alignment import check_interface
 from keras_mothernets.surgery.plan import make_plan
 
 _UNKNOWN_SIZE = 16
+_FLOATS = ("float64", "float32", "float16", "bfloat16")
 
 
 def max_deviation(
@@ -60,7 +62,12 @@ def max_deviation(
     """
     if batch_size < 1:
         raise MotherNetsError("`batch_size` must be at least 1", received=repr(batch_size))
+    if dtype not in _FLOATS:
+        raise MotherNetsError(
+            "`dtype` must be a float type", expected=" or ".join(_FLOATS), received=repr(dtype)
+        )
     architecture = read(model_a)
+    check_interface(architecture, read(model_b))
     inputs = random_inputs(architecture, batch_size=batch_size, seed=seed, dtype=dtype)
     outputs = []
     for model in (model_a, model_b):
