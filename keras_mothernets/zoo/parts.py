@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 from keras import layers
 
 from keras_mothernets.errors import MotherNetsError
+
+# Of the moving statistics. With Keras' 0.99 they lag hundreds of steps behind the weights, and a
+# network that was trained for a few short epochs is judged by the statistics of its beginnings.
+MOMENTUM = 0.9
 
 # Images are moved by at most this many pixels in each direction, as is usual for CIFAR.
 SHIFT_PIXELS = 4
@@ -73,6 +78,91 @@ def hidden_units(x: Any, units: Sequence[int], width: float) -> Any:
         dense = layers.Dense(scaled_width(size, width), activation="relu", name=f"dense{number}")
         x = dense(x)
     return x
+
+
+def begin(
+    input_shape: Sequence[int], num_classes: int, width: float, augment: bool
+) -> tuple[Any, Any]:
+    """Check what every image network takes, and make its input.
+
+    Args:
+        input_shape: (height, width, channels) of an image.
+        num_classes: Number of classes.
+        width: Multiplier for the channels.
+        augment: Whether training images are mirrored and moved.
+
+    Returns:
+        The input and the preprocessed image.
+
+    Raises:
+        MotherNetsError: One of them is not as described.
+    """
+    shape = check_image_shape(input_shape)
+    check_size("num_classes", num_classes)
+    check_size("width", width, whole=False)
+    inputs = keras.Input(shape, name="image")
+    return inputs, preprocess(inputs, augment)
+
+
+def end(inputs: Any, x: Any, num_classes: int, name: str) -> keras.Model:
+    """Make the model: mean over all pixels, then class probabilities."""
+    x = layers.GlobalAveragePooling2D(name="global_pooling")(x)
+    outputs = layers.Dense(num_classes, activation="softmax", name="probabilities")(x)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def convolution(x: Any, filters: int, kernel_size: int, name: str, *, strides: int = 1) -> Any:
+    """Apply a `same` convolution without bias, as stands before or after a normalisation."""
+    return layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)
+
+
+def norm(x: Any, name: str) -> Any:
+    """Apply BatchNormalization."""
+    return layers.BatchNormalization(momentum=MOMENTUM, name=name)(x)
+
+
+def norm_relu(x: Any, name: str, number: int | str = "") -> Any:
+    """Apply BatchNormalization and ReLU, named `<name>_norm<number>` and `<name>_relu<number>`."""
+    return layers.ReLU(name=f"{name}_relu{number}")(norm(x, f"{name}_norm{number}"))
+
+
+def repeats(depth: int, *, per_round: int, extra: int, network: str) -> int:
+    """How many units a stage has in a network of three stages and a given depth.
+
+    Args:
+        depth: Layers with weights on the longest way, as papers count them.
+        per_round: Layers of one unit in each of the three stages.
+        extra: Layers outside of units.
+        network: What the depth is of, for the message.
+
+    Returns:
+        Units per stage.
+
+    Raises:
+        MotherNetsError: No number of units gives that depth.
+
+    Example:
+        >>> repeats(20, per_round=6, extra=2, network="a ResNet")
+        3
+    """
+    check_size("depth", depth)
+    units, rest = divmod(depth - extra, per_round)
+    if rest or units < 1:
+        near = [per_round * count + extra for count in (max(1, units), max(1, units) + 1)]
+        raise MotherNetsError(
+            f"`depth` of {network} must be {per_round} n + {extra}",
+            expected=f"for example {near[0]} or {near[1]}",
+            received=repr(depth),
+        )
+    return units
 
 
 def check_image_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:

@@ -11,16 +11,12 @@ from keras import layers
 
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.zoo.parts import (
-    check_image_shape,
+    MOMENTUM,
+    begin,
     check_size,
     hidden_units,
-    preprocess,
     scaled_width,
 )
-
-# Of the moving statistics. With Keras' 0.99 they lag hundreds of steps behind the weights, and a
-# network that was trained for a few short epochs is judged by the statistics of its beginnings.
-MOMENTUM = 0.9
 
 # (kernel size, filters) of one convolution; a block is a run of them.
 Block = Sequence[tuple[int, int]]
@@ -73,14 +69,10 @@ def vgg(
     recognition", 2015. Departures: BatchNormalization, and global pooling in place of the two
     hidden layers of 4096 units, which would hold nine tenths of the parameters.
     """
-    shape = check_image_shape(input_shape)
-    check_size("num_classes", num_classes)
-    check_size("width", width, whole=False)
+    inputs, x = begin(input_shape, num_classes, width, augment)
     if not blocks or not all(blocks):
         raise MotherNetsError("`blocks` must hold at least one block, each with a convolution")
-    inputs = keras.Input(shape, name="image")
-    x = preprocess(inputs, augment)
-    first_pooled = len(blocks) - _room_for_poolings(shape)
+    first_pooled = len(blocks) - _room_for_poolings(inputs.shape[1:])
     for number, block in enumerate(blocks):
         x = _convolutions(x, block, f"block{number + 1}", batch_norm, width)
         if number >= first_pooled:
