@@ -99,7 +99,8 @@ def in_process(name: str, limit: float) -> dict[str, str]:
 
 def not_run(name: str, why: str = NOT_RUN) -> dict[str, str]:
     """The row of a network of which nothing is known."""
-    return {column: name if column == "network" else why for column in COLUMNS}
+    known = {"network": name, "read": why}
+    return {column: known.get(column, "-") for column in COLUMNS}
 
 
 def measure(name: str) -> dict[str, str]:
@@ -115,7 +116,7 @@ def measure(name: str) -> dict[str, str]:
         weights=None, input_shape=(side, side, 3), classes=CLASSES, classifier_activation=None
     )
     randomise(model)
-    row = not_run(name, "-")
+    row = not_run(name)
     row["read"] = outcome(lambda: read(model), lambda _: "yes")
     if row["read"] != "yes":
         return row
@@ -254,7 +255,7 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
     rows = {}
     for line in path.read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if line.startswith("| ") and len(cells) == len(COLUMNS) and cells[0] != COLUMNS[0]:
+        if line.startswith("| ") and len(cells) == len(COLUMNS) and cells[0][0].isupper():
             rows[cells[0]] = dict(zip(COLUMNS, cells, strict=True))
     return rows
 

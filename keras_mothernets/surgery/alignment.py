@@ -86,8 +86,9 @@ class _State:
     second: Side
 
 
-# Parameters matched; insertions by pairs (fewer are better); items matched; how early (negative).
-Score = tuple[int, int, int, int]
+# Units with a projected shortcut that are left alone (negative); parameters matched; insertions by
+# pairs (negative); items matched; how early (negative).
+Score = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,13 @@ class _Path:
         old = self.score
         # Pairs halve the width of the layer before them, and with it what matching it was worth.
         gain = params - (self.last // 2 if step.paired else 0)
-        score = (old[0] + gain, old[1] - step.paired, old[2] + match, old[3] - late)
+        score = (
+            old[0] - _projects_alone(step),
+            old[1] + gain,
+            old[2] - step.paired,
+            old[3] + match,
+            old[4] - late,
+        )
         return _Path(score, step, self, params or self.last)
 
     def steps(self) -> list[Pair]:
@@ -118,6 +125,22 @@ class _Path:
             steps.append(path.step)
             path = path.before
         return steps[::-1]
+
+
+def _projects_alone(step: Pair) -> bool:
+    """Whether a step leaves a sum without a plain shortcut unmatched.
+
+    Such a unit begins a stage and sets its width. If it stood alone, all units of the stage
+    would be bound to the width before it, though they may share many more parameters.
+    """
+    item = step.second if step.first is None else step.first
+    return (
+        (step.first is None or step.second is None)
+        and isinstance(item, Region)
+        and item.merge is not None
+        and rule_for(item.merge).merge == "sum"
+        and all(branch.items for branch in item.branches)
+    )
 
 
 @dataclass(frozen=True)
@@ -241,7 +264,9 @@ class _Search:
             return whole
         rows, columns = len(self._first), len(self._second)
         start = _State(self._value, Side(), Side())
-        table: dict[tuple[int, int], dict[_State, _Path]] = {(0, 0): {start: _Path((0, 0, 0, 0))}}
+        table: dict[tuple[int, int], dict[_State, _Path]] = {
+            (0, 0): {start: _Path((0, 0, 0, 0, 0))}
+        }
         ends: list[tuple[_Path, Value]] = []
         for i in range(rows + 1):
             for j in range(columns + 1):
@@ -258,7 +283,7 @@ class _Search:
         if not ends:
             return self._failure()
         best, value = max(ends, key=lambda end: end[0].score)
-        return Alignment(tuple(best.steps()), best.score[0], value)
+        return Alignment(tuple(best.steps()), best.score[1], value)
 
     def _straight(self) -> Alignment | None:
         """The alignment of two chains that match item by item, if they do: none is better."""

@@ -94,6 +94,7 @@ def insert_region(region: Region, value: Value, channels: int | None) -> RegionI
     if merge not in ("sum", "concat"):
         return Refusal(f"{region.merge.kind} is not an identity whatever its branches give")
     reason = Refusal("none of its branches can pass the tensor on unchanged")
+    shortest = min(len(branch.items) for branch in region.branches)
     for through, branch in enumerate(region.branches):
         identities = insert_chain(branch, value, channels)
         if isinstance(identities, Refusal):
@@ -104,7 +105,9 @@ def insert_region(region: Region, value: Value, channels: int | None) -> RegionI
         if not refused:
             nodes = tuple(point for point in zeroed if isinstance(point, Node))
             return RegionInsertion(through, tuple(identities), nodes)
-        reason = refused[0]
+        # A shortcut is what was meant to pass the tensor on: its reason tells most.
+        if len(branch.items) == shortest:
+            reason = refused[0]
     return reason
 
 

@@ -58,7 +58,7 @@ class _Room:
         self._itself = correspond(common, common, [Pair(node, node) for node in common.nodes])
         self._axes = {path: axis for path, axis, _ in _made(self._itself)}
         self._limits: dict[Atom, int] = {}
-        self._divided: dict[Atom, int] = {}
+        self._divided: dict[Atom, list[int]] = {}
 
     def add(self, member: Architecture) -> None:
         """Note what one member allows."""
@@ -84,7 +84,8 @@ class _Room:
         for step in self._itself.steps:
             node, key = step.mother, rule_for(step.mother).width
             if key is not None and not node.fused:
-                width = self._size(self._axes[node.layer.path], spaces)
+                with naming(f"Layer `{node.layer.name}`"):
+                    width = self._size(self._axes[node.layer.path], spaces)
                 if width is not None and width < node.config[key]:
                     changes[node.outputs[0]] = {key: width}
             elif node.layer.cls is keras.layers.Reshape:
@@ -100,7 +101,7 @@ class _Room:
             return
         self._limits[own] = min(limit, self._limits.get(own, limit))
         if spaces.must_divide(other):
-            self._divided[own] = math.gcd(size, self._divided.get(own, 0))
+            self._divided.setdefault(own, []).append(size)
 
     def _note_inserted(
         self,
@@ -128,7 +129,8 @@ class _Room:
             size = spaces.size(axis)[0]
             if size is None:
                 return None
-            return _largest(min(size, self._limits.get(axis, size)), self._divided.get(axis))
+            limit = min(size, self._limits.get(axis, size))
+            return _largest(limit, self._divided[axis]) if axis in self._divided else limit
         sizes = [self._size(part, spaces) for part in axis_parts(axis)]
         known = [size for size in sizes if size is not None]
         if len(known) < len(sizes):
@@ -153,8 +155,20 @@ def _atoms(axis: Axis, spaces: Spaces) -> Iterator[Atom]:
         yield from _atoms(part, spaces)
 
 
-def _largest(limit: int, divides: int | None) -> int:
-    """The largest width up to a limit that divides a number, if it has to."""
-    if divides is None:
-        return limit
-    return next(width for width in range(limit, 0, -1) if divides % width == 0)
+def _largest(limit: int, multiples: Sequence[int]) -> int:
+    """The largest width up to a limit that divides the widths of all members.
+
+    Raises:
+        SurgeryError: It is 1 where more is allowed: one number normalised by itself is lost.
+    """
+    divisor = math.gcd(*multiples)
+    width = next(width for width in range(limit, 0, -1) if divisor % width == 0)
+    if width == 1 < limit:
+        raise SurgeryError(
+            "its channels are normalised over, so the mother's width must divide the members',"
+            " and only 1 does",
+            expected="widths with a common divisor",
+            received=" and ".join(map(str, dict.fromkeys(multiples))),
+            fix="Choose such widths, or put the members into different clusters",
+        )
+    return width
