@@ -12,10 +12,10 @@ import keras
 from keras_mothernets.errors import GraphError, SurgeryError, naming
 from keras_mothernets.graph import Architecture, Node, build, flat_names, read
 from keras_mothernets.rules import Refusal, check_rules, rule_for
-from keras_mothernets.surgery.alignment import Pair
 from keras_mothernets.surgery.correspondence import correspond
 from keras_mothernets.surgery.hatch import apply_plan
 from keras_mothernets.surgery.insertion import Side, insert
+from keras_mothernets.surgery.pairs import Pair
 from keras_mothernets.surgery.plan import plan_pairs
 from keras_mothernets.surgery.weaving import redirect, tensor_values
 

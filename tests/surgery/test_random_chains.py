@@ -12,6 +12,7 @@ from networks import (
     FORMS,
     Network,
     Unit,
+    _fresh_keras,  # noqa: F401 (it takes the place of a costlier one)
     activate,
     distance,
     examples,
