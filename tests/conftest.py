@@ -10,7 +10,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras  # noqa: E402
 import pytest  # noqa: E402
 
-
 # The examples in docstrings are collected from all modules, and two of one name would collide.
 collect_ignore_glob = ["*conftest.py"]
 

@@ -256,7 +256,7 @@ BAD: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] = 
     "branches_of_different_width": (
         lambda: widen(residual(), {"second": 6}),
         SurgeryError,
-        ("`resnet`", "cannot be built", "(4,)", "(6,)"),
+        ("`resnet`", "`meeting`", "(None, 4)", "(None, 6)", "together"),
     ),
     # --- networks that do not fit
     "resolutions_that_cannot_meet": (
@@ -457,7 +457,7 @@ BAD: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] = 
             {"wide": 12},
         ),
         SurgeryError,
-        ("`one`", "cannot be built", "Reshape"),
+        ("`one`", "`reshape", "Reshape", "fixed"),
     ),
     "enlarge_to_less": (
         lambda: enlarge_kernels(cnn("one", conv()), {"conv": 1}),

@@ -277,11 +277,12 @@ def _check_insertable(architecture: Architecture, last: Node, added: Sequence[No
 def _build(architecture: Architecture) -> keras.Model:
     try:
         return build(architecture, blank=True)
-    except (ValueError, TypeError) as error:
+    except GraphError as error:
         raise SurgeryError(
-            f"`{architecture.name}` cannot be built with these sizes",
-            received=str(error).splitlines()[0],
-            fix="A Reshape with fixed sizes behind the layer is the usual cause",
+            f"`{architecture.name}` cannot have these sizes: {error.problem}",
+            received=error.received,
+            fix="Widen all branches that meet there together; behind a Reshape with fixed"
+            " sizes nothing can be widened",
         ) from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,12 +13,12 @@ from keras_mothernets.member import Member
 
 
 @pytest.fixture(scope="session")
-def v5() -> Iterator[list[Member]]:
+def v5() -> list[Member]:
     """V5 at the paper's size with a 10-way head after global pooling; all weights zero."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras.initializers.HeNormal, "__call__", _zeros)
         patch.setattr(keras.initializers.GlorotUniform, "__call__", _zeros)
-        yield zoo.v5((32, 32, 3), 10, batch_norm=False)
+        return zoo.v5((32, 32, 3), 10, batch_norm=False)
 
 
 def _zeros(self: object, shape: Sequence[int], dtype: str | None = None, **_: object) -> Any:

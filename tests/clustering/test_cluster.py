@@ -53,6 +53,7 @@ def test_the_distance_in_parameters_sees_how_much_layers_differ() -> None:
     assert sum(left) == pytest.approx(8 + 1 + 4 + 200 + 1 + 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("min_shared", [0.2, 0.5, 0.8, 0.95, 1.0])
 @pytest.mark.parametrize("balanced", [False, True])
 def test_every_member_inherits_what_it_must(min_shared: float, balanced: bool) -> None:

@@ -74,7 +74,13 @@ class _counted_assignments:
         keras.Variable.assign = self._original
 
 
-@pytest.fixture(scope="module", params=list(CASES.values()), ids=list(CASES))
+def _every_other_is_slow(cases: dict[str, Case]) -> list[Any]:
+    """The quick tests see every other case; neighbours are much alike."""
+    marks = ([], [pytest.mark.slow])
+    return [pytest.param(c, id=n, marks=marks[i % 2]) for i, (n, c) in enumerate(cases.items())]
+
+
+@pytest.fixture(scope="module", params=_every_other_is_slow(CASES))
 def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     yield Pair(request.param)
 
@@ -156,12 +162,14 @@ def test_hatching_a_model_from_itself_is_the_identity(pair: Pair) -> None:
     assert not plan.inserted
 
 
+@pytest.mark.slow
 def test_save_and_reload(pair: Pair, tmp_path: Path) -> None:
     pair.hatched.save(tmp_path / "hatched.keras")
     loaded = keras.models.load_model(tmp_path / "hatched.keras")
     assert distance(outputs(pair.hatched, pair.x), outputs(loaded, pair.x)) <= 1e-6
 
 
+@pytest.mark.slow
 def test_one_training_step_tells_copies_apart(pair: Pair) -> None:
     """Last of the module-wide tests: it trains the hatched model that all of them look at."""
     copies = list(_copies(pair.plan))
@@ -223,6 +231,7 @@ def _train(model: keras.Model) -> None:
 DOUBLE = [case for case in CASES.values() if case.double]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", DOUBLE, ids=[case.name for case in DOUBLE])
 def test_networks_of_float64_stay_so_and_agree(case: Case) -> None:
     with floats("float64"):

@@ -229,6 +229,7 @@ FAULTS: list[tuple[Patch, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "name"), FAULTS, ids=[f"{fault.__name__[1:]}-{name}" for fault, name in FAULTS]
 )
