@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from keras_mothernets.member import Member
     from keras_mothernets.methods import FullData, MotherNets
     from keras_mothernets.mothernet import mothernet
-    from keras_mothernets.rules import register_rule
+    from keras_mothernets.rules import Rule, register_rule
     from keras_mothernets.surgery import (
         can_hatch,
         deepen,
@@ -46,6 +46,7 @@ __all__ = [
     "Member",
     "MotherNets",
     "MotherNetsError",
+    "Rule",
     "RunError",
     "SurgeryError",
     "can_hatch",
@@ -71,7 +72,7 @@ _HOMES = {
     "member": ("Member",),
     "methods": ("FullData", "MotherNets"),
     "mothernet": ("mothernet",),
-    "rules": ("register_rule",),
+    "rules": ("Rule", "register_rule"),
     "surgery": (
         "can_hatch",
         "deepen",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_mothernets.errors import DataError, MotherNetsError, naming
+from keras_mothernets.errors import DataError, MotherNetsError, naming, reason_of
 
 # The part of a data set without a test split of its own that becomes its test images. It is drawn
 # with a seed of its own, so that figures from runs with different seeds speak of the same images.
@@ -159,7 +159,7 @@ def _builder(tfds: Any, name: str, data_dir: str | Path | None) -> Any:
             expected="`digits` or a name of the tensorflow-datasets catalogue",
         ) from error
     except (ValueError, AssertionError) as error:  # a malformed name, an unknown version or config
-        first_line = str(error).strip().splitlines()[0]
+        first_line = reason_of(error)
         raise DataError(f"tensorflow-datasets cannot find it: {first_line}") from error
 
 

@@ -81,3 +81,16 @@ def naming(what: str) -> Iterator[None]:
     except MotherNetsError as error:
         error.problem = f"{what}: {error.problem}"
         raise
+
+
+def reason_of(error: Exception) -> str:
+    r"""The line of another library's error that says what was wrong, without what it wraps it in.
+
+    Example:
+        >>> reason_of(ValueError("Exception encountered when calling Add.call().\n\nToo few."))
+        'Too few.'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
+        del lines[0]
+    return lines[0] if lines else type(error).__name__

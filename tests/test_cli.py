@@ -130,6 +130,7 @@ def test_a_file_that_is_no_model_is_named(
     assert "broken.keras` cannot be loaded as a Keras model" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_train_reports_saves_and_goes_on(
     make: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
-from networks import Network, Unit, grow, random_network, randomise, weights
+from networks import (
+    Network,
+    Unit,
+    _fresh_keras,  # noqa: F401 (it takes the place of a costlier one)
+    grow,
+    random_network,
+    randomise,
+    weights,
+)
 
 from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import read
 from keras_mothernets.member import Member
 from keras_mothernets.mothernet import mothernet, same_architecture
 from keras_mothernets.surgery import can_hatch, hatch, max_deviation
-
-
-@pytest.fixture(autouse=True)
-def _fresh_keras() -> None:
-    """In place of the fixture of all tests: names do not matter here, and clearing is slow."""
-    keras.utils.set_random_seed(0)
 
 
 def chain(*units: Unit, **settings: Any) -> Network:
@@ -42,24 +44,27 @@ def _below_all(members: list[keras.Model], **settings: Any) -> keras.Model:
     return mother
 
 
-@pytest.mark.parametrize("count", [2, 3])
-@pytest.mark.parametrize("seed", range(9))
-def test_a_mother_of_random_members_is_below_them_all(seed: int, count: int) -> None:
+@pytest.mark.parametrize(
+    "seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 12))]
+)
+def test_a_mother_of_random_members_is_below_them_all(seed: int) -> None:
     base = random_network(seed)
-    networks = [grow(base, seed + 10 * number) for number in range(count)]
+    networks = [grow(base, seed + 10 * number) for number in range(2 + seed % 2)]
     members = [net.build(f"member{n}", seed=n) for n, net in enumerate(networks)]
     mother = _below_all(members)
     # All were grown from `base`, so it is below them too; the mother must be no smaller.
     assert mother.count_params() >= base.build("base").count_params()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_member_below_the_others_is_the_mother(seed: int) -> None:
     base = random_network(seed)
+    # A dropout that another member lacks is not in the mother either.
+    base = replace(base, units=tuple(replace(unit, dropout=0.0) for unit in base.units))
     small = base.build("small", seed=1)
     larger = [grow(base, seed + n).build(f"large{n}", seed=n) for n in range(2)]
-    for members in itertools.permutations([small, *larger]):
-        mother = mothernet(list(members))
+    for members in ([small, *larger], [*larger, small], [larger[0], small]):
+        mother = mothernet(members)
         assert same_architecture(mother, small)
         assert read(mother).num_params == read(small).num_params
     assert same_architecture(mothernet([small]), small)
@@ -76,11 +81,17 @@ def test_widths_and_kernels_are_the_smallest_at_each_position() -> None:
 def test_layers_are_the_fewest() -> None:
     unit = Unit("conv", size=4)
     members = [
-        chain(*[unit] * before, Unit("pool"), *[unit] * after, head="global").build(f"m{before}{after}")
+        chain(*[unit] * before, Unit("pool"), *[unit] * after, head="global").build(
+            f"m{before}{after}"
+        )
         for before, after in [(1, 3), (3, 2), (2, 1)]
     ]
     mother = _below_all(members)
-    found = [type(layer) for layer in mother.layers if isinstance(layer, (layers.Conv2D, layers.MaxPooling2D))]
+    found = [
+        type(layer)
+        for layer in mother.layers
+        if isinstance(layer, (layers.Conv2D, layers.MaxPooling2D))
+    ]
     assert found == [layers.Conv2D, layers.MaxPooling2D, layers.Conv2D]
 
 

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: By argparse, after `--help`, `--version` or arguments that do not parse.
 
     Example:
-        >>> main(["train", "no_such_ensemble", "digits"])
+        >>> main(["train", "v5", "no_such_data"])
         2
     """
     arguments = build_parser().parse_args(argv)

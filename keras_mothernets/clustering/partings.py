@@ -35,19 +35,18 @@ class Partings:
         keys = [skeleton(one) if generalize else n for n, one in enumerate(architectures)]
         kinds = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         self._kinds = np.array([kinds[key] for key in keys])
-        self._known: dict[tuple[int, int], bool] = {}
+        self._known: dict[tuple[int, int], SurgeryError | None] = {}
         self._apart = np.zeros((len(keys), len(keys)), dtype=bool)
 
     def test(self, first: int, second: int) -> bool:
         """Whether two members share no MotherNet."""
-        ours, theirs = sorted((int(self._kinds[first]), int(self._kinds[second])))
-        if (ours, theirs) not in self._known:
-            parting = self._reason(first, second) is not None
-            self._known[ours, theirs] = parting
-            if parting:
+        ours, theirs = kinds = self._kinds_of(first, second)
+        if kinds not in self._known:
+            self._known[kinds] = self._reason(first, second)
+            if self._known[kinds] is not None:
                 pairs = np.outer(self._kinds == ours, self._kinds == theirs)
                 self._apart |= pairs | pairs.T
-        return self._known[ours, theirs]
+        return self._known[kinds] is not None
 
     def test_all(self, group: Sequence[int]) -> None:
         """Test all pairs of a cluster that cannot be."""
@@ -56,7 +55,7 @@ class Partings:
 
     def count(self, group: Sequence[int]) -> int:
         """Number of pairs in a cluster that are known to part."""
-        if not any(self._known.values()):
+        if not self._apart.any():
             return 0
         members = list(group)
         return int(np.triu(self._apart[np.ix_(members, members)], 1).sum())
@@ -64,10 +63,15 @@ class Partings:
     def explain(self, group: Sequence[int]) -> tuple[tuple[int, int], SurgeryError] | None:
         """Two members of a cluster that part, and the error that says where; None if none do."""
         for first, second in itertools.combinations(group, 2):
-            reason = self._reason(first, second) if self._apart[first, second] else None
-            if reason is not None:
-                return (first, second), reason
+            known = self._known.get(self._kinds_of(first, second))
+            if known is not None:
+                # Rather the reason why these two part than why others of their kinds do.
+                return (first, second), self._reason(first, second) or known
         return None
+
+    def _kinds_of(self, first: int, second: int) -> tuple[int, int]:
+        ours, theirs = int(self._kinds[first]), int(self._kinds[second])
+        return min(ours, theirs), max(ours, theirs)
 
     def _reason(self, first: int, second: int) -> SurgeryError | None:
         try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_mothernets.errors import GraphError
+from keras_mothernets.errors import GraphError, reason_of
 from keras_mothernets.graph import keras_graph
 from keras_mothernets.graph.architecture import Architecture, Layer, Node, TensorRef
 from keras_mothernets.graph.reader import FUSING, check_readable, live_layers
@@ -41,6 +42,9 @@ def build(
 
     Returns:
         A built, uncompiled `keras.Model`. Its layers are named as in `flat_names`.
+
+    Raises:
+        GraphError: A layer does not take what flows into it; the message names it.
     """
     names = flat_names(architecture)
     layers: dict[tuple[str, ...], Any] = {}
@@ -209,7 +213,7 @@ def _clone_operation(operation: Any, dtype: str | None, made: dict[int, Any]) ->
     except Exception as error:
         raise GraphError(
             f"Layer `{operation.name}` ({type(operation).__name__}) cannot be made from its config",
-            received=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            received=reason_of(error),
             fix="Check its `get_config` and `from_config`",
         ) from error
 
@@ -262,11 +266,15 @@ def _make_layer(layer: Layer, name: str, edit: Edit | None, unfused: bool) -> An
 
 def _call(layer: Any, node: Node, tensors: dict[int, Any], blank: bool) -> None:
     args, kwargs = _fill((node.args, dict(node.kwargs)), tensors)
-    if blank:
-        with _BlankInitializers(layer):
+    try:
+        with _BlankInitializers(layer) if blank else nullcontext():
             outputs = layer(*args, **kwargs)
-    else:
-        outputs = layer(*args, **kwargs)
+    except (ValueError, TypeError) as error:
+        shapes = ", ".join(str(tuple(tensors[number].shape)) for number in node.inputs)
+        raise GraphError(
+            f"Layer `{node.layer.name}` ({node.kind}) cannot take inputs of shapes {shapes}",
+            received=reason_of(error),
+        ) from error
     for number, tensor in zip(node.outputs, keras.tree.flatten(outputs), strict=True):
         tensors[number] = tensor
 

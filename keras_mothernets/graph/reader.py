@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_mothernets.errors import GraphError
+from keras_mothernets.errors import GraphError, reason_of
 from keras_mothernets.graph import activations, keras_graph
 from keras_mothernets.graph.activations import Activation
 from keras_mothernets.graph.architecture import (
@@ -157,7 +157,8 @@ class _Reader:
         forced: Mapping[str, Any],
     ) -> None:
         check_readable(call.operation)
-        # A nested model called with training=False keeps its layers in inference mode for good.
+        # What a nested model is called with reaches its layers as the default of their own
+        # `training`; an explicit one of the outermost call overrides it, here as in Keras.
         if call.kwargs.get("training") is not None:
             forced = {"training": call.kwargs["training"]}
         inner_inputs = keras_graph.input_tensors(call.operation)
@@ -240,7 +241,7 @@ def _read_layer(operation: Any, path: tuple[str, ...]) -> Layer:
     except Exception as error:
         raise GraphError(
             f"Layer `{name}` ({type(operation).__name__}) does not tell its config",
-            received=str(error).splitlines()[0],
+            received=reason_of(error),
             fix="Give the class a `get_config` method",
         ) from error
     return Layer(

@@ -81,8 +81,9 @@ class MotherNets(Method):
     def clusters(self) -> list[Cluster]:
         """The clusters with their mothers; made once, when first asked for."""
         if self._clusters is None:
-            models = [member.model for member in self._members]
-            self._clusters = list(cluster(models, n_clusters=self.n_clusters, seed=self.seed))
+            self._clusters = list(
+                cluster(self._members, n_clusters=self.n_clusters, seed=self.seed)
+            )
         return list(self._clusters)
 
     @property

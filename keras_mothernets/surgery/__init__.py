@@ -1,11 +1,13 @@
 """CHANGE: hatch members, widen, deepen and enlarge kernels, and prove that nothing changed."""
 
 from keras_mothernets.graph import clone
-from keras_mothernets.surgery.alignment import Alignment, align, meet
+from keras_mothernets.surgery.alignment import align
 from keras_mothernets.surgery.correspondence import Correspondence, correspond
 from keras_mothernets.surgery.edit import deepen, enlarge_kernels, widen
 from keras_mothernets.surgery.hatch import apply_plan, can_hatch, hatch
+from keras_mothernets.surgery.pairs import Alignment
 from keras_mothernets.surgery.plan import HatchPlan, explain, make_plan, plan_pairs
+from keras_mothernets.surgery.search import meet
 from keras_mothernets.surgery.verify import deviation_on, max_deviation
 from keras_mothernets.surgery.weaving import keep_common
 from keras_mothernets.surgery.widths import settle_widths

@@ -20,8 +20,8 @@ from keras_mothernets.rules import (
     Split,
     rule_for,
 )
-from keras_mothernets.surgery.alignment import Pair, RegionMatch
 from keras_mothernets.surgery.insertion import Item, RegionInsertion
+from keras_mothernets.surgery.pairs import Pair, RegionMatch
 
 How = Literal["matched", "inserted", "fresh", "zeroed"]
 

@@ -12,10 +12,10 @@ import keras
 from keras_mothernets.errors import GraphError, SurgeryError, naming
 from keras_mothernets.graph import Architecture, Node, build, flat_names, read
 from keras_mothernets.rules import Refusal, check_rules, rule_for
-from keras_mothernets.surgery.alignment import Pair
 from keras_mothernets.surgery.correspondence import correspond
 from keras_mothernets.surgery.hatch import apply_plan
 from keras_mothernets.surgery.insertion import Side, insert
+from keras_mothernets.surgery.pairs import Pair
 from keras_mothernets.surgery.plan import plan_pairs
 from keras_mothernets.surgery.weaving import redirect, tensor_values
 
@@ -277,11 +277,12 @@ def _check_insertable(architecture: Architecture, last: Node, added: Sequence[No
 def _build(architecture: Architecture) -> keras.Model:
     try:
         return build(architecture, blank=True)
-    except (ValueError, TypeError) as error:
+    except GraphError as error:
         raise SurgeryError(
-            f"`{architecture.name}` cannot be built with these sizes",
-            received=str(error).splitlines()[0],
-            fix="A Reshape with fixed sizes behind the layer is the usual cause",
+            f"`{architecture.name}` cannot have these sizes: {error.problem}",
+            received=error.received,
+            fix="Widen all branches that meet there together; behind a Reshape with fixed"
+            " sizes nothing can be widened",
         ) from error
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_mothernets.errors import MotherNetsError, SurgeryError
+from keras_mothernets.errors import MotherNetsError, SurgeryError, reason_of
 from keras_mothernets.graph import (
     Architecture,
     Input,
@@ -77,7 +77,7 @@ def max_deviation(
         except Exception as error:
             raise MotherNetsError(
                 f"`{model.name}` cannot be run in {dtype}",
-                received=str(error).splitlines()[0],
+                received=reason_of(error),
                 fix='Where the backend lacks a kernel for that type, use `dtype="float32"`',
             ) from error
     return _deviation(*outputs)

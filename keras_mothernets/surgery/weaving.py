@@ -11,9 +11,12 @@ from typing import Any
 import keras
 
 from keras_mothernets.graph import Architecture, Layer, Node, Region, TensorRef, build_tree
-from keras_mothernets.rules import Value, rule_for, with_config
-from keras_mothernets.surgery.alignment import Pair, RegionMatch
-from keras_mothernets.surgery.correspondence import correspond
+from keras_mothernets.rules import Copy, Role, Spaces, Split, Taps, Value, rule_for, with_config
+from keras_mothernets.surgery.correspondence import Step, correspond, step_roles
+from keras_mothernets.surgery.pairs import Pair, RegionMatch
+
+# The config entry that says whether a layer has a variable.
+_SWITCHES = {"bias": "use_bias", "gamma": "scale", "beta": "center"}
 
 
 @dataclass
@@ -210,14 +213,17 @@ def _with_shapes(architecture: Architecture) -> Architecture:
     pairs = [Pair(node, node) for node in architecture.nodes]
     found = correspond(architecture, architecture, pairs)
     shapes = {entry.tensor: entry.shape for entry in architecture.inputs}
+    layers: dict[tuple[str, ...], Layer] = {}
     nodes = []
     for step in found.steps:
         node = step.member
         for tensor, axes in zip(node.outputs, step.outputs, strict=False):
             shapes[tensor] = tuple(found.spaces.size(axis)[0] for axis in axes)
+        layer = layers.setdefault(node.layer.path, _with_variables(step, found.spaces))
         nodes.append(
             replace(
                 node,
+                layer=layer,
                 input_shapes=tuple(shapes[tensor] for tensor in node.inputs),
                 output_shapes=tuple(shapes[tensor] for tensor in node.outputs),
             )
@@ -225,6 +231,32 @@ def _with_shapes(architecture: Architecture) -> Architecture:
     inputs = [entry.tensor for entry in architecture.inputs]
     tree = build_tree(nodes, inputs, architecture.outputs)
     return replace(architecture, nodes=tuple(nodes), tree=tree)
+
+
+def _with_variables(step: Step, spaces: Spaces) -> Layer:
+    """A layer with the shapes that its variables have under its config."""
+    layer = step.member.layer
+    if not layer.variables:
+        return layer
+    shapes = {}
+    for name, roles in step_roles(step).items():
+        if name in layer.variables and layer.config.get(_SWITCHES.get(name, ""), True):
+            axes = zip(roles, layer.variables[name], strict=True)
+            shapes[name] = tuple(
+                _axis_size(layer, position, role, size, spaces)
+                for position, (role, size) in enumerate(axes)
+            )
+    return replace(layer, variables=MappingProxyType(shapes))
+
+
+def _axis_size(layer: Layer, position: int, role: Role, size: int, spaces: Spaces) -> int:
+    if isinstance(role, Taps):
+        taps = layer.config["kernel_size"]
+        # The second kernel of a separable convolution has taps of its own, all of size one.
+        return taps[position] if size != 1 else 1
+    if isinstance(role, (Copy, Split)):
+        return spaces.size(role.axis)[0] or size
+    return size
 
 
 def _fit_reshapes(nodes: Sequence[Node]) -> list[Node]:

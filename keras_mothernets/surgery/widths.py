@@ -18,8 +18,9 @@ import keras
 from keras_mothernets.errors import SurgeryError, naming
 from keras_mothernets.graph import Architecture
 from keras_mothernets.rules import Atom, Axis, Concat, Spaces, axis_parts, rule_for
-from keras_mothernets.surgery.alignment import Pair, align
+from keras_mothernets.surgery.alignment import align
 from keras_mothernets.surgery.correspondence import Correspondence, Step, correspond
+from keras_mothernets.surgery.pairs import Pair
 from keras_mothernets.surgery.weaving import change_configs
 
 _ROUNDS = 8

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_mothernets.errors import MotherNetsError
+from keras_mothernets.errors import MotherNetsError, reason_of
 from keras_mothernets.training.fresh import check_loss, fresh_loss, fresh_metric, fresh_optimizer
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.signature import output_keys, output_names, output_structure
@@ -151,7 +151,7 @@ class CompileSettings:
             raise MotherNetsError(
                 "The loss and metrics cannot be computed on the network's outputs",
                 expected=f"settings for outputs {_shapes(model)}",
-                received=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+                received=f"{type(error).__name__}: {reason_of(error)}",
             ) from error
 
     def describe(self) -> dict[str, str]:

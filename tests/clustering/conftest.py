@@ -1,99 +1,25 @@
-"""Ensembles that the tests of clustering share."""
+"""V5 at full size, built once for all tests of clustering."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import pytest
 
 from keras_mothernets import zoo
-from keras_mothernets.graph import Architecture
 from keras_mothernets.member import Member
-from keras_mothernets.mothernet import read_member
-from keras_mothernets.rules import with_config
-
-
-class _NoDrawing(keras.initializers.Zeros):
-    """Stands for `he_normal`, which would draw 60 million numbers that no test looks at."""
 
 
 @pytest.fixture(scope="session")
-def v5() -> Iterator[list[Member]]:
+def v5() -> list[Member]:
     """V5 at the paper's size with a 10-way head after global pooling; all weights zero."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras.initializers.HeNormal, "__call__", _zeros)
         patch.setattr(keras.initializers.GlorotUniform, "__call__", _zeros)
-        yield zoo.v5((32, 32, 3), 10, batch_norm=False)
+        return zoo.v5((32, 32, 3), 10, batch_norm=False)
 
 
 def _zeros(self: object, shape: Sequence[int], dtype: str | None = None, **_: object) -> Any:
     return keras.ops.zeros(shape, dtype=dtype)
-
-
-def mlp(*hidden: int, name: str = "mlp", inputs: int = 4) -> keras.Model:
-    return zoo.mlp((inputs,), 3, hidden, name=name)
-
-
-def dense_chain(activation: str, *units: int, name: str) -> keras.Model:
-    hidden = [keras.layers.Dense(size, activation) for size in units]
-    return keras.Sequential([keras.Input((4,)), *hidden, keras.layers.Dense(3)], name=name)
-
-
-def read_all(models: Sequence[keras.Model | Member]) -> list[Architecture]:
-    entries = [model if isinstance(model, Member) else Member(model) for model in models]
-    return [read_member(f"{n}:{entry.label}", entry.model) for n, entry in enumerate(entries)]
-
-
-def random_mlps(seed: int, count: int) -> list[keras.Model]:
-    """Perceptrons that differ in depth and width; some are equal."""
-    draw = random.Random(seed)
-    sizes = [
-        [draw.choice([8, 12, 16, 24]) for _ in range(draw.randint(1, 3))] for _ in range(count)
-    ]
-    return [mlp(*hidden, name=f"mlp{n}") for n, hidden in enumerate(sizes)]
-
-
-def vgg16_variants(count: int) -> list[Architecture]:
-    """VGG16 with more filters, larger kernels or both in one or two layers, as the paper's V100.
-
-    Only one network is built; the others are edits of its architecture.
-    """
-    blocks = [[(3, 64)] * 2, [(3, 128)] * 2, [(3, 256)] * 3, [(3, 512)] * 3, [(3, 512)] * 3]
-    base = read_member("vgg16", zoo.vgg((32, 32, 3), 10, blocks, batch_norm=False, width=1 / 8))
-    draw = random.Random(0)
-    layers = [layer.name for layer in base.layers if layer.cls is keras.layers.Conv2D]
-    found: list[Architecture] = []
-    while len(found) < count:
-        changes = {
-            name: draw.choice([(1.5, 3), (2.0, 3), (1.0, 5), (1.5, 5), (2.0, 5)])
-            for name in draw.sample(layers, draw.choice([1, 2]))
-        }
-        variant = _edited(base, changes, f"v{len(found)}")
-        if all(variant.nodes != other.nodes for other in found):
-            found.append(variant)
-    return found
-
-
-def _edited(base: Architecture, changes: dict[str, tuple[float, int]], name: str) -> Architecture:
-    """The same chain with filters times a factor and another kernel in some layers."""
-    nodes, shape = [], base.inputs[0].shape
-    for node in base.nodes:
-        config, variables = node.config, dict(node.layer.variables)
-        made = node.output_shapes[0][-1] if "kernel" in variables else shape[-1]
-        if "kernel" in variables:
-            factor, size = changes.get(node.layer.name, (1.0, 3))
-            made = int(made * factor)
-            if "filters" in config:
-                node = with_config(node, {"filters": made, "kernel_size": (size, size)})
-            spatial = node.config.get("kernel_size", ())
-            variables = {"kernel": (*spatial, shape[-1], made), "bias": (made,)}
-        out = (*node.output_shapes[0][:-1], made)
-        layer = replace(node.layer, variables=variables)
-        nodes.append(replace(node, layer=layer, input_shapes=(shape,), output_shapes=(out,)))
-        shape = out
-    tree = replace(base.tree, items=tuple(nodes))
-    return replace(base, name=name, nodes=tuple(nodes), tree=tree)

@@ -72,9 +72,7 @@ def _total(members: list[Member], groups: list[tuple[int, ...]]) -> int:
     for group in groups:
         vectors = [layer_vector(read(members[number].model)) for number in group]
         mother = [
-            [tuple(map(min, *zip(*entries, strict=True))) for entries in zip(*blocks, strict=False)]
-            if len(group) > 1
-            else list(blocks[0])
+            [tuple(map(min, zip(*entries, strict=True))) for entries in zip(*blocks, strict=False)]
             for blocks in zip(*vectors, strict=True)
         ]
         for vector in vectors:

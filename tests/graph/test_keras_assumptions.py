@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
+from networks import _fresh_keras  # noqa: F401 (it takes the place of a costlier one)
 
 from keras_mothernets.graph import keras_graph
 
@@ -133,7 +134,10 @@ def test_raw_operations_can_be_made_from_their_config() -> None:
 def test_activations_stand_in_configs_as_names_or_serialised_objects() -> None:
     assert layers.Dense(2, "relu").get_config()["activation"] == "relu"
     assert layers.Dense(2).get_config()["activation"] == "linear"
-    assert layers.Dense(2, layers.LeakyReLU(0.1)).get_config()["activation"]["class_name"] == "LeakyReLU"
+    assert (
+        layers.Dense(2, layers.LeakyReLU(0.1)).get_config()["activation"]["class_name"]
+        == "LeakyReLU"
+    )
     assert layers.Activation(keras.ops.tanh).get_config()["activation"] is not None
 
 

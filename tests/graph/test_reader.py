@@ -8,9 +8,18 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from networks import ACTIVATIONS, FORMS, activate, examples, outputs, randomise, weights
+from networks import (
+    ACTIVATIONS,
+    FORMS,
+    _fresh_keras,  # noqa: F401 (it takes the place of a costlier one)
+    activate,
+    examples,
+    outputs,
+    randomise,
+    weights,
+)
 
-from keras_mothernets.graph import Region, build, clone, copy_into_flat, read
+from keras_mothernets.graph import Activation, Region, build, clone, copy_into_flat, read
 
 
 def _vgg() -> keras.Model:
@@ -113,9 +122,11 @@ def test_activations_with_other_settings_are_other_activations() -> None:
         assert np.allclose(keras.ops.convert_to_numpy(activation.function(values)), wanted)
 
 
-def _read_alone(layer: layers.Layer) -> object:
+def _read_alone(layer: layers.Layer) -> Activation:
     x = keras.Input((5, 3))
-    return read(keras.Model(x, layer(x))).nodes[0].activation
+    found = read(keras.Model(x, layer(x))).nodes[0].activation
+    assert found is not None
+    return found
 
 
 def test_a_residual_block_is_a_region_with_branches() -> None:
@@ -127,7 +138,7 @@ def test_a_residual_block_is_a_region_with_branches() -> None:
     region, pool = read(model).tree.items
     assert isinstance(region, Region)
     assert region.name == "add"
-    names = [[node.name for node in branch.items] for branch in region.branches]  # type: ignore[union-attr]
+    names = [[node.name for node in branch.items] for branch in region.branches]
     assert names == [[], ["conv1", "conv2", "conv2:relu"]]
     assert pool.name == "pool"
     assert "branch 2 of 2" in str(read(model))

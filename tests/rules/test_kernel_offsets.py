@@ -6,9 +6,12 @@ filters of one convolution, and each result is compared with the small convoluti
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
+from networks import _fresh_keras  # noqa: F401 (it takes the place of a costlier one)
 
 from keras_mothernets.rules.kernels import kernel_offset, kernel_offsets, transposed_kernel_offset
 
@@ -34,7 +37,7 @@ def _exact_places(
         run = _causal
     else:
         run = keras.ops.conv
-    options = {"strides": stride, "dilation_rate": dilation}
+    options: dict[str, Any] = {"strides": stride, "dilation_rate": dilation}
     if padding != "causal":
         options["padding"] = padding
     wanted = keras.ops.convert_to_numpy(run(x, kernel[:, None, None], **options))

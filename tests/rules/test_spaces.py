@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from networks import _fresh_keras  # noqa: F401 (it takes the place of a costlier one)
 
 from keras_mothernets.errors import SurgeryError
 from keras_mothernets.rules import Map, Product, Spaces
@@ -73,7 +74,8 @@ def test_a_refined_atom_moves_as_its_factors() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mother", "member", "fragment"), [(3, 4, "because it is the output"), (5, 4, "it is the output")]
+    ("mother", "member", "fragment"),
+    [(3, 4, "because it is the output"), (5, 4, "it is the output")],
 )
 def test_a_pinned_axis_must_not_grow(mother: int, member: int, fragment: str) -> None:
     spaces = Spaces()
@@ -87,7 +89,8 @@ def test_what_does_not_fit_is_refused() -> None:
         spaces.join(spaces.new(2, 3), spaces.new(2, 4))
     with pytest.raises(SurgeryError, match="made up differently"):
         spaces.join(
-            Product((spaces.new(2, 2), spaces.new(3, 3))), Concat((spaces.new(3, 3), spaces.new(3, 3)))
+            Product((spaces.new(2, 2), spaces.new(3, 3))),
+            Concat((spaces.new(3, 3), spaces.new(3, 3))),
         )
     with pytest.raises(SurgeryError, match="Negated copies"):
         spaces.sign(spaces.fixed(2, 2, "it is the input"))

@@ -152,13 +152,21 @@ for _name, _shape, _make in [
         lambda w: layers.Conv1D(w(3, 4), w(1, 4), padding="causal", dilation_rate=2),
     ),
     ("conv1d_valid", SEQUENCE, lambda w: layers.Conv1D(w(3, 4), 3)),
-    ("conv1d_dilated", SEQUENCE, lambda w: layers.Conv1D(w(3, 4), w(3, 5), dilation_rate=2, **_same)),
+    (
+        "conv1d_dilated",
+        SEQUENCE,
+        lambda w: layers.Conv1D(w(3, 4), w(3, 5), dilation_rate=2, **_same),
+    ),
     ("conv1d_even_to_odd", SEQUENCE, lambda w: layers.Conv1D(w(3, 4), w(2, 3), **_same)),
     ("conv1d_odd_to_even", SEQUENCE, lambda w: layers.Conv1D(w(3, 4), w(3, 6), **_same)),
     ("conv2d_same", IMAGE, lambda w: layers.Conv2D(w(3, 5), w(3, 5), **_same)),
     ("conv2d_strided", IMAGE, lambda w: layers.Conv2D(w(3, 4), w(3, 5), strides=2, **_same)),
     ("conv2d_strided_even", IMAGE, lambda w: layers.Conv2D(w(3, 4), w(2, 3), strides=2, **_same)),
-    ("conv2d_1_to_3_stride_2", IMAGE, lambda w: layers.Conv2D(w(3, 4), w(1, 3), strides=2, **_same)),
+    (
+        "conv2d_1_to_3_stride_2",
+        IMAGE,
+        lambda w: layers.Conv2D(w(3, 4), w(1, 3), strides=2, **_same),
+    ),
     (
         "conv2d_1_to_3_stride_2_odd",
         (7, 7, 2),
@@ -202,13 +210,29 @@ for _name, _shape, _make in [
         ),
     ),
     ("separable1d", SEQUENCE, lambda w: layers.SeparableConv1D(w(3, 5), w(1, 3), **_same)),
-    ("transposed1d", SEQUENCE, lambda w: layers.Conv1DTranspose(w(3, 4), w(2, 4), strides=2, **_same)),
+    (
+        "transposed1d",
+        SEQUENCE,
+        lambda w: layers.Conv1DTranspose(w(3, 4), w(2, 4), strides=2, **_same),
+    ),
     ("transposed2d", IMAGE, lambda w: layers.Conv2DTranspose(w(3, 5), w(3, 5), strides=2, **_same)),
     ("transposed2d_stride_1", IMAGE, lambda w: layers.Conv2DTranspose(w(3, 4), w(2, 3), **_same)),
-    ("transposed2d_valid", (4, 4, 2), lambda w: layers.Conv2DTranspose(w(3, 4), w(1, 3), strides=3)),
-    ("transposed2d_1_to_3_stride_2", (4, 4, 2), lambda w: layers.Conv2DTranspose(w(3, 4), w(1, 3), strides=2, **_same)),
-    ("transposed3d", VOLUME, lambda w: layers.Conv3DTranspose(w(2, 3), w(1, 3), strides=2, **_same)),
-]:  # fmt: skip
+    (
+        "transposed2d_valid",
+        (4, 4, 2),
+        lambda w: layers.Conv2DTranspose(w(3, 4), w(1, 3), strides=3),
+    ),
+    (
+        "transposed2d_1_to_3_stride_2",
+        (4, 4, 2),
+        lambda w: layers.Conv2DTranspose(w(3, 4), w(1, 3), strides=2, **_same),
+    ),
+    (
+        "transposed3d",
+        VOLUME,
+        lambda w: layers.Conv3DTranspose(w(2, 3), w(1, 3), strides=2, **_same),
+    ),
+]:
     convolution(_name, _shape, _make)
 
 
@@ -268,7 +292,7 @@ def norm_on_vectors(x: Any, w: Pick) -> Any:
 
 @case(SEQUENCE)
 def norm_on_a_middle_axis(x: Any, w: Pick) -> Any:
-    x = layers.Conv1D(w(3, 5), 3, padding="same")(x)
+    x = layers.Conv1D(w(3, 6), 3, padding="same")(x)
     return head(layers.Activation("tanh")(layers.BatchNormalization(axis=1)(x)))
 
 
@@ -312,7 +336,7 @@ def moving(name: str, shape: Any, make: Callable[[], Any], **flags: Any) -> None
     case(shape, name=name, **flags)(body)
 
 
-for _name, _shape, _make in [
+for _name, _shape, _move in [
     ("max_pooling1d", SEQUENCE, lambda: layers.MaxPooling1D(2)),
     ("max_pooling2d", IMAGE, lambda: layers.MaxPooling2D(3, 2, padding="same")),
     ("max_pooling3d", VOLUME, lambda: layers.MaxPooling3D(2)),
@@ -343,7 +367,7 @@ for _name, _shape, _make in [
     ("activity_regularization", VECTOR, lambda: layers.ActivityRegularization(l2=0.1)),
 ]:
     double = _name not in {"max_pooling3d", "average_pooling3d"}
-    moving(_name, _shape, _make, random=_name == "dropout", double=double)
+    moving(_name, _shape, _move, random=_name == "dropout", double=double)
 
 
 @case((3, 4, 2))
@@ -445,12 +469,12 @@ def in_one_alone(name: str, owner: int, make: Callable[[], Any]) -> None:
         x = layers.Dense(w(3, 5), activation="tanh")(x)
         return head(make()(x) if w(0, 1) == owner else x)
 
-    # Nothing says how a layer of the mother's alone could be there in the member.
     case(SEQUENCE, name=name, inserts=owner == 1, random=True)(body)
 
 
-for _name, _make in _DROPOUTS.items():
-    in_one_alone(f"{_name}_in_the_member_alone", 1, _make)
+for _name, _drop in _DROPOUTS.items():
+    in_one_alone(f"{_name}_in_the_member_alone", 1, _drop)
+    in_one_alone(f"{_name}_in_the_mother_alone", 0, _drop)
 
 
 @case(VECTOR, random=True)
@@ -490,25 +514,62 @@ for _name, _shape, _insert in [
     ("dense_prelu", VECTOR, lambda x: layers.PReLU()(layers.Dense(4)(x))),
     ("dense_norm_relu", VECTOR, lambda x: _norm_relu(layers.Dense(4)(x))),
     ("dense_leaky", VECTOR, lambda x: layers.LeakyReLU()(layers.Dense(4)(x))),
-    ("conv1d_causal_relu", SEQUENCE, lambda x: layers.Conv1D(4, 3, padding="causal", activation="relu")(x)),
-    ("conv1d_dilated_relu", SEQUENCE, lambda x: layers.Conv1D(4, 3, padding="same", dilation_rate=2, activation="relu")(x)),
+    (
+        "conv1d_causal_relu",
+        SEQUENCE,
+        lambda x: layers.Conv1D(4, 3, padding="causal", activation="relu")(x),
+    ),
+    (
+        "conv1d_dilated_relu",
+        SEQUENCE,
+        lambda x: layers.Conv1D(4, 3, padding="same", dilation_rate=2, activation="relu")(x),
+    ),
     ("conv2d_relu", IMAGE, lambda x: layers.Conv2D(4, 3, padding="same", activation="relu")(x)),
     ("conv2d_1_relu", IMAGE, lambda x: layers.Conv2D(3, 1, activation="relu")(x)),
-    ("conv2d_norm_relu", IMAGE, lambda x: _norm_relu(layers.Conv2D(5, 3, padding="same", use_bias=False)(x))),
+    (
+        "conv2d_norm_relu",
+        IMAGE,
+        lambda x: _norm_relu(layers.Conv2D(5, 3, padding="same", use_bias=False)(x)),
+    ),
     ("norm", IMAGE, lambda x: layers.BatchNormalization()(x)),
     ("norm_no_center", IMAGE, lambda x: layers.BatchNormalization(center=False)(x)),
-    ("depthwise_relu", IMAGE, lambda x: layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2, activation="relu")(x)),
-    ("separable_relu", IMAGE, lambda x: layers.SeparableConv2D(4, 3, padding="same", depth_multiplier=2, activation="relu")(x)),
+    (
+        "depthwise_relu",
+        IMAGE,
+        lambda x: layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2, activation="relu")(
+            x
+        ),
+    ),
+    (
+        "separable_relu",
+        IMAGE,
+        lambda x: layers.SeparableConv2D(
+            4, 3, padding="same", depth_multiplier=2, activation="relu"
+        )(x),
+    ),
     ("prelu", IMAGE, lambda x: layers.PReLU(shared_axes=[1, 2])(x)),
     ("prelu_everywhere", (3, 4, 2), lambda x: layers.PReLU()(x)),
     ("relu", VECTOR, lambda x: layers.Activation("relu")(x)),
-    ("two_units", IMAGE, lambda x: layers.Conv2D(6, 3, padding="same", activation="relu")(layers.Conv2D(4, 3, padding="same", activation="relu")(x))),
-    ("after_max_pooling", IMAGE, lambda x: layers.Conv2D(4, 3, padding="same", activation="relu")(x)),
-]:  # fmt: skip
+    (
+        "two_units",
+        IMAGE,
+        lambda x: layers.Conv2D(6, 3, padding="same", activation="relu")(
+            layers.Conv2D(4, 3, padding="same", activation="relu")(x)
+        ),
+    ),
+    (
+        "after_max_pooling",
+        IMAGE,
+        lambda x: layers.Conv2D(4, 3, padding="same", activation="relu")(x),
+    ),
+]:
     inserted(f"inserted_{_name}", _shape, _insert)
 
 inserted(
-    "inserted_norm_no_scale", IMAGE, lambda x: layers.BatchNormalization(scale=False)(x), stored=1e-7
+    "inserted_norm_no_scale",
+    IMAGE,
+    lambda x: layers.BatchNormalization(scale=False)(x),
+    stored=1e-7,
 )
 
 
@@ -539,6 +600,43 @@ def inserted_pair_with_norm(x: Any, w: Pick) -> Any:
     x = unit(x, w(2, 5))
     x = unit(x, 3) if w(False, True) else x
     return head(layers.MaxPooling2D(2)(x))
+
+
+# --- Branches --------------------------------------------------------------------------------
+
+
+def _residual(x: Any, filters: int) -> Any:
+    y = layers.Conv2D(filters, 3, padding="same")(x)
+    y = layers.ReLU()(layers.BatchNormalization()(y))
+    y = layers.Conv2D(x.shape[-1], 3, padding="same")(y)
+    return layers.Add()([x, layers.BatchNormalization()(y)])
+
+
+@case(IMAGE)
+def residual_blocks(x: Any, w: Pick) -> Any:
+    x = layers.Conv2D(w(3, 5), 3, padding="same")(x)
+    return head(layers.ReLU()(_residual(_residual(x, w(2, 3)), w(4, 5))))
+
+
+@case(IMAGE, inserts=True)
+def residual_block_in_the_member_alone(x: Any, w: Pick) -> Any:
+    x = _residual(layers.Conv2D(w(3, 5), 3, padding="same")(x), w(2, 3))
+    return head(layers.Activation("tanh")(_residual(x, 4) if w(False, True) else x))
+
+
+@case(IMAGE)
+def concatenated_branches(x: Any, w: Pick) -> Any:
+    left = layers.Conv2D(w(2, 3), 3, padding="same")(x)
+    right = layers.Conv2D(w(3, 6), w(1, 3), padding="same")(x)
+    x = layers.Activation("tanh")(layers.Concatenate()([left, right]))
+    return head(layers.Conv2D(w(2, 4), 3, padding="same")(x))
+
+
+@case(IMAGE)
+def gate_of_channels(x: Any, w: Pick) -> Any:
+    x = layers.Conv2D(w(3, 5), 3, padding="same", activation="tanh")(x)
+    gate = layers.Dense(w(2, 3), activation="silu")(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    return head(layers.Multiply()([x, layers.Dense(w(3, 5), activation="sigmoid")(gate)]))
 
 
 # --- Nested, shared, sequential, structured --------------------------------------------------
@@ -600,7 +698,9 @@ def shared_conv_and_norm(x: Any, w: Pick) -> Any:
 
 
 def _sequential(w: Pick, name: str) -> keras.Model:
-    block = keras.Sequential([layers.Conv2D(w(3, 5), 3), layers.BatchNormalization(), layers.ReLU()])
+    block = keras.Sequential(
+        [layers.Conv2D(w(3, 5), 3), layers.BatchNormalization(), layers.ReLU()]
+    )
     parts = [keras.Input(IMAGE), block, layers.MaxPooling2D(), layers.Flatten(), layers.Dense(3)]
     return keras.Sequential(parts, name=name)
 

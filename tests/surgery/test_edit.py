@@ -9,7 +9,16 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from networks import PAIRED, activate, distance, examples, outputs, randomise, weights
+from networks import (
+    PAIRED,
+    _fresh_keras,  # noqa: F401 (it takes the place of a costlier one)
+    activate,
+    distance,
+    examples,
+    outputs,
+    randomise,
+    weights,
+)
 
 from keras_mothernets.surgery import deepen, enlarge_kernels, max_deviation, widen
 
@@ -34,47 +43,62 @@ def _network() -> keras.Model:
 Edit = Callable[[keras.Model], keras.Model]
 EDITS: dict[str, tuple[Edit, Callable[[keras.Model], Any], Any]] = {
     "widen_nested_conv": (
-        lambda m: widen(m, {"block/conv": 7}), lambda g: g.get_layer("block_conv").filters, 7,
+        lambda m: widen(m, {"block/conv": 7}),
+        lambda g: g.get_layer("block_conv").filters,
+        7,
     ),
     "widen_by_the_short_name": (
-        lambda m: widen(m, {"conv": 5}), lambda g: g.get_layer("block_conv").filters, 5,
+        lambda m: widen(m, {"conv": 5}),
+        lambda g: g.get_layer("block_conv").filters,
+        5,
     ),
     "widen_depthwise": (
         lambda m: widen(m, {"depthwise": 3}),
-        lambda g: g.get_layer("depthwise").depth_multiplier, 3,
+        lambda g: g.get_layer("depthwise").depth_multiplier,
+        3,
     ),
     "widen_many": (
         lambda m: widen(m, {"conv": 6, "depthwise": 2, "sep": 5, "up": 4, "hidden": 11}, seed=4),
-        lambda g: g.get_layer("hidden").units, 11,
+        lambda g: g.get_layer("hidden").units,
+        11,
     ),
     "widen_to_the_same": (lambda m: widen(m, {"hidden": 5}), lambda g: g.count_params(), None),
     "enlarge_one_number": (
         lambda m: enlarge_kernels(m, {"conv": 5, "depthwise": 7}),
-        lambda g: g.get_layer("block_conv").kernel_size, (5, 5),
+        lambda g: g.get_layer("block_conv").kernel_size,
+        (5, 5),
     ),
     "enlarge_one_axis": (
         lambda m: enlarge_kernels(m, {"conv": (3, 5)}),
-        lambda g: g.get_layer("block_conv").kernel_size, (3, 5),
+        lambda g: g.get_layer("block_conv").kernel_size,
+        (3, 5),
     ),
     "enlarge_strided_and_transposed": (
         lambda m: enlarge_kernels(m, {"sep": 4, "up": 4}),
-        lambda g: (g.get_layer("sep").kernel_size, g.get_layer("up").kernel_size), ((4, 4), (4, 4)),
+        lambda g: (g.get_layer("sep").kernel_size, g.get_layer("up").kernel_size),
+        ((4, 4), (4, 4)),
     ),
     "deepen_conv_norm_relu": (
-        lambda m: deepen(m, "block/conv"), lambda g: g.get_layer("block_conv_deeper_1").filters, 4,
+        lambda m: deepen(m, "block/conv"),
+        lambda g: g.get_layer("block_conv_deeper_1").filters,
+        4,
     ),
     "deepen_three_times": (
         lambda m: deepen(m, "hidden", copies=3),
-        lambda g: g.get_layer("hidden_deeper_3").units, 5,
+        lambda g: g.get_layer("hidden_deeper_3").units,
+        5,
     ),
     "deepen_strided": (
-        lambda m: deepen(m, "sep"), lambda g: g.get_layer("sep_deeper_1").strides, (1, 1),
+        lambda m: deepen(m, "sep"),
+        lambda g: g.get_layer("sep_deeper_1").strides,
+        (1, 1),
     ),
     "deepen_depthwise": (
         lambda m: deepen(m, "depthwise"),
-        lambda g: g.get_layer("depthwise_deeper_1").depth_multiplier, 1,
+        lambda g: g.get_layer("depthwise_deeper_1").depth_multiplier,
+        1,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", EDITS)

@@ -14,7 +14,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from networks import distance, examples, floats, outputs, weights
+from networks import (
+    _fresh_keras,  # noqa: F401 (it takes the place of a costlier one)
+    distance,
+    examples,
+    floats,
+    outputs,
+    weights,
+)
 from rule_cases import CASES, Case
 
 from keras_mothernets.graph import layer_variables, live_layers
@@ -67,7 +74,13 @@ class _counted_assignments:
         keras.Variable.assign = self._original
 
 
-@pytest.fixture(scope="module", params=CASES.values(), ids=CASES.keys())
+def _every_other_is_slow(cases: dict[str, Case]) -> list[Any]:
+    """The quick tests see every other case; neighbours are much alike."""
+    marks = ([], [pytest.mark.slow])
+    return [pytest.param(c, id=n, marks=marks[i % 2]) for i, (n, c) in enumerate(cases.items())]
+
+
+@pytest.fixture(scope="module", params=_every_other_is_slow(CASES))
 def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     yield Pair(request.param)
 
@@ -107,26 +120,34 @@ def test_result_is_the_members_architecture(pair: Pair) -> None:
     assert type(hatched) is type(member)
     assert hatched.built and not hatched.compiled
     assert hatched.name == member.name
-    assert hatched.get_config() == member.get_config()
-    assert [(v.path, v.dtype, v.shape) for v in hatched.weights] == [
-        (v.path, v.dtype, v.shape) for v in member.weights
+    assert _config(hatched) == _config(member)
+    assert [(v.name, v.dtype, v.shape) for v in hatched.weights] == [
+        (v.name, v.dtype, v.shape) for v in member.weights
     ]
     assert bool(pair.plan.inserted) == pair.case.inserts
     assert 0.0 <= pair.plan.inherited <= 1.0
     assert all(layer.name in str(pair.plan) for layer in pair.plan.layers)
 
 
+def _config(model: keras.Model) -> Any:
+    """A model's config, without the batch size with which an adapted layer was built."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: strip(inner) for key, inner in value.items() if key != "build_config"}
+        return [strip(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+    return strip(model.get_config())
+
+
 def test_growth_is_exact_in_training_mode(pair: Pair) -> None:
     """Copies have equal batch statistics. Without BatchNormalization training is inference."""
     kinds = {type(layer) for layer in live_layers(pair.hatched).values()}
-    inexact = {
-        "norm_other_epsilon": "what makes up for an epsilon holds for the moving variance only",
-        "norm_on_a_middle_axis": "its batch statistics run over the channels, of which some weigh more",
-    }
     if keras.layers.BatchNormalization not in kinds or pair.case.inserts or pair.case.random:
         return
     found = max_deviation(pair.mother, pair.hatched, training=True)
-    assert found <= (0.2 if pair.case.name in inexact else 1e-9)
+    # What makes up for another epsilon holds for the moving variance, not for that of a batch.
+    assert found <= (0.2 if pair.case.name == "norm_other_epsilon" else 1e-9)
 
 
 def test_hatching_a_model_from_itself_is_the_identity(pair: Pair) -> None:
@@ -141,12 +162,14 @@ def test_hatching_a_model_from_itself_is_the_identity(pair: Pair) -> None:
     assert not plan.inserted
 
 
+@pytest.mark.slow
 def test_save_and_reload(pair: Pair, tmp_path: Path) -> None:
     pair.hatched.save(tmp_path / "hatched.keras")
     loaded = keras.models.load_model(tmp_path / "hatched.keras")
     assert distance(outputs(pair.hatched, pair.x), outputs(loaded, pair.x)) <= 1e-6
 
 
+@pytest.mark.slow
 def test_one_training_step_tells_copies_apart(pair: Pair) -> None:
     """Last of the module-wide tests: it trains the hatched model that all of them look at."""
     copies = list(_copies(pair.plan))
@@ -208,6 +231,7 @@ def _train(model: keras.Model) -> None:
 DOUBLE = [case for case in CASES.values() if case.double]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", DOUBLE, ids=[case.name for case in DOUBLE])
 def test_networks_of_float64_stay_so_and_agree(case: Case) -> None:
     with floats("float64"):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from networks import _fresh_keras  # noqa: F401 (it takes the place of a costlier one)
 from rule_cases import CASES
 
 from keras_mothernets.errors import MotherNetsError
@@ -71,11 +72,13 @@ def _signs_dropped_where_read(patch: pytest.MonkeyPatch) -> None:
 
 
 def _signs_dropped_where_made(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(arrays, "_copy", lambda array, at, channels, odd: _copy(array, at, channels, False))
+    patch.setattr(
+        arrays, "_copy", lambda array, at, channels, odd: _copy(array, at, channels, False)
+    )
 
 
 def _signs_dropped_in_biases(patch: pytest.MonkeyPatch) -> None:
-    roles = DenseRule.roles
+    roles: Any = DenseRule.roles
 
     def even_bias(self: Any, *args: Any) -> Any:
         found = roles(self, *args)
@@ -163,7 +166,7 @@ def _inserted_norm_without_its_scale(patch: pytest.MonkeyPatch) -> None:
 
 
 def _multiplier_before_channels(patch: pytest.MonkeyPatch) -> None:
-    roles = DepthwiseRule.roles
+    roles: Any = DepthwiseRule.roles
 
     def swapped(self: Any, *args: Any) -> Any:
         found = roles(self, *args)
@@ -190,7 +193,9 @@ def _identity_maps_with_zeros(patch: pytest.MonkeyPatch) -> None:
 
     def copy(array: Any, at: int, channels: Map | None, odd: bool) -> Any:
         if channels is not None and not channels.is_identity:
-            channels = replace(channels, index=np.minimum(np.arange(len(channels.index)), channels.size - 1))
+            channels = replace(
+                channels, index=np.minimum(np.arange(len(channels.index)), channels.size - 1)
+            )
         return _copy(array, at, channels, odd)
 
     patch.setattr(arrays, "_copy", copy)
@@ -224,6 +229,7 @@ FAULTS: list[tuple[Patch, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "name"), FAULTS, ids=[f"{fault.__name__[1:]}-{name}" for fault, name in FAULTS]
 )

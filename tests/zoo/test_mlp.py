@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ def test_width_and_no_hidden_layers() -> None:
 
 
 def test_scale_divides_the_inputs() -> None:
+    keras.utils.set_random_seed(0)
     plain, scaled = zoo.mlp((4,), 2), zoo.mlp((4,), 2, scale=0.5)
     scaled.set_weights(plain.get_weights())
     x = np.arange(8, dtype="float32").reshape(2, 4)
