@@ -65,7 +65,12 @@ class EinsumDenseRule(Rule):
         for letter in kernel:
             if letter not in axes:
                 axes[letter] = spaces.new(ours[letter], theirs[letter])
-        return (tuple(axes[letter] for letter in made[1:]),)
+        out = tuple(axes[letter] for letter in made[1:])
+        biased = [
+            n for n, letter in enumerate(made[1:]) if letter in (member.config["bias_axes"] or "")
+        ]
+        _refuse_mistaken_bias(out, biased, spaces)
+        return (out,)
 
     def roles(
         self, mother: Node, member: Node, inputs: Sequence[Axes], outputs: Sequence[Axes]
@@ -88,6 +93,28 @@ class EinsumDenseRule(Rule):
 
     def zeros(self, node: Node) -> tuple[str, ...]:
         return ("kernel", "bias")
+
+
+def _refuse_mistaken_bias(out: Axes, biased: Sequence[int], spaces: Spaces) -> None:
+    """Refuse a bias that Keras adds along another axis than the equation says.
+
+    Under TensorFlow `keras.ops.add` tells a bias by its size alone: one of shape
+    `(d, 1)` is added to the last axis if that has `d` entries too (Keras 3.15,
+    `backend/tensorflow/numpy.py`). Which axis it is would change with the widths.
+    """
+    for network in (0, 1):
+        sizes = [spaces.size(axis)[network] for axis in out]
+        long = [place for place in biased if sizes[place] != 1]
+        if len(long) != 1 or long[0] == len(out) - 1:
+            continue
+        place = long[0]
+        if sizes[place] == sizes[-1] or (place and sizes[place] == sizes[0]):
+            raise SurgeryError(
+                "Keras may add the bias of an EinsumDense along the wrong axis",
+                expected="a biased axis whose size differs from those of the first and last axis",
+                received=f"outputs of shape {tuple(sizes)}, biased along axis {place + 1}",
+                fix="Name more letters in `bias_axes`, or choose other sizes",
+            )
 
 
 def _letters(node: Node) -> tuple[str, str, str]:

@@ -32,7 +32,7 @@ from keras_mothernets.rules.layer_normalization import (
 )
 from keras_mothernets.rules.merging import ConcatenateRule, ElementwiseMergeRule
 from keras_mothernets.rules.normalization import BatchNormalizationRule
-from keras_mothernets.rules.passing import PassRule, PreprocessingRule
+from keras_mothernets.rules.passing import PassRule, PreprocessingRule, VocabularyRule
 from keras_mothernets.rules.recurrent import BidirectionalRule, ConvRecurrentRule, RecurrentRule
 from keras_mothernets.rules.rule import Rule
 from keras_mothernets.rules.shape import (
@@ -106,6 +106,8 @@ _STOCK: list[tuple[Rule, str]] = [
     (DotRule(), "Dot"),
     (EinsumDenseRule(), "EinsumDense"),
     (PreprocessingRule(), "Rescaling Normalization RandomCrop CenterCrop Resizing"),
+    (PreprocessingRule(), "CategoryEncoding Hashing"),
+    (VocabularyRule(), "IntegerLookup StringLookup TextVectorization"),
 ]
 
 _RULES: dict[type, Rule] = {
