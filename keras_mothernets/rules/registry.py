@@ -30,9 +30,15 @@ from keras_mothernets.rules.layer_normalization import (
     LayerScaleRule,
     UnitNormalizationRule,
 )
+from keras_mothernets.rules.masks import AnyRule, ComparisonRule, ExpandDimsRule, MaskingRule
 from keras_mothernets.rules.merging import ConcatenateRule, ElementwiseMergeRule
 from keras_mothernets.rules.normalization import BatchNormalizationRule
-from keras_mothernets.rules.passing import PassRule, PreprocessingRule, VocabularyRule
+from keras_mothernets.rules.passing import (
+    ElementwiseRule,
+    PassRule,
+    PreprocessingRule,
+    VocabularyRule,
+)
 from keras_mothernets.rules.recurrent import BidirectionalRule, ConvRecurrentRule, RecurrentRule
 from keras_mothernets.rules.rule import Rule
 from keras_mothernets.rules.shape import (
@@ -106,6 +112,7 @@ _STOCK: list[tuple[Rule, str]] = [
     (DotRule(), "Dot"),
     (EinsumDenseRule(), "EinsumDense"),
     (PreprocessingRule(), "Rescaling Normalization RandomCrop CenterCrop Resizing"),
+    (MaskingRule(), "Masking"),
     (PreprocessingRule(), "CategoryEncoding Hashing"),
     (VocabularyRule(), "IntegerLookup StringLookup TextVectorization"),
 ]
@@ -125,7 +132,19 @@ _OPERATIONS: dict[str, Rule] = {
     if (name := layer.__name__)
     in {"Add", "Multiply", "Subtract", "Average", "Maximum", "Minimum", "Concatenate"}
 }
-_OPERATIONS |= {"GetItem": GetItemRule(), "Transpose": TransposeRule()}
+_RAW: list[tuple[Rule, str]] = [
+    (GetItemRule(), "GetItem"),
+    (TransposeRule(), "Transpose"),
+    (ExpandDimsRule(), "ExpandDims"),
+    (AnyRule(), "Any All"),
+    (ElementwiseRule(), "ZerosLike OnesLike"),
+    (
+        ComparisonRule(),
+        "Equal NotEqual Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr LogicalXor "
+        "LogicalNot",
+    ),
+]
+_OPERATIONS |= {name: rule for rule, names in _RAW for name in names.split()}
 
 # Layers that stand in the models of keras.applications only, by class name.
 _APPLICATIONS: dict[str, Rule] = {"LayerScale": LayerScaleRule(), "StochasticDepth": PassRule()}

@@ -155,6 +155,29 @@ def test_text_models_of_two_sizes(wrap: bool) -> None:
     check_growth(make)
 
 
+def test_masks_are_carried_through_a_network() -> None:
+    def make(w: Pick) -> keras.Model:
+        x = keras.Input((6,), dtype="int32")
+        y = layers.Embedding(4, w(3, 5), mask_zero=True)(x)
+        y = layers.TimeDistributed(layers.Dense(w(2, 5), activation="tanh"))(y)
+        z = layers.LSTM(w(3, 4), return_sequences=True)(
+            layers.LayerNormalization()(layers.Dense(w(2, 4))(y))
+        )
+        z = layers.Concatenate()([z, y])
+        z = layers.Bidirectional(layers.GRU(w(2, 3)))(z)
+        return keras.Model(x, layers.Dense(3)(z))
+
+    check_growth(make)
+
+
+def test_masked_steps_of_the_data_are_left_out() -> None:
+    def make(w: Pick) -> keras.Model:
+        x = keras.Input(SEQUENCE)
+        return keras.Model(x, layers.Dense(2)(layers.LSTM(w(2, 5))(layers.Masking()(x))))
+
+    check_growth(make)
+
+
 def test_a_network_of_float32_is_split_exactly() -> None:
     def make(w: Pick) -> keras.Model:
         x = keras.Input(SEQUENCE)
