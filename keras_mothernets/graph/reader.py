@@ -248,12 +248,25 @@ def _read_layer(operation: Any, path: tuple[str, ...]) -> Layer:
         name=name,
         path=path,
         cls=type(operation),
-        config=MappingProxyType(config),
+        config=MappingProxyType(_without_shapes(config)),
         variables=MappingProxyType(
             {key: tuple(variable.shape) for key, variable in layer_variables(operation).items()}
         ),
         is_operation=not isinstance(operation, keras.layers.Layer),
     )
+
+
+def _without_shapes(config: dict[str, Any]) -> dict[str, Any]:
+    """A wrapper's config without the shapes for which the layer inside was built.
+
+    Made from it, the inner layer would be built for the widths that it had here.
+    """
+    return {
+        key: {name: part for name, part in entry.items() if name != "build_config"}
+        if isinstance(entry, dict) and "class_name" in entry
+        else entry
+        for key, entry in config.items()
+    }
 
 
 def layer_variables(layer: Any) -> dict[str, Any]:

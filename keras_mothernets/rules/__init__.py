@@ -2,6 +2,7 @@
 
 from keras_mothernets.rules.activation import ActivationRule
 from keras_mothernets.rules.passing import ElementwiseRule, PassRule, PreprocessingRule
+from keras_mothernets.rules.probe import probe_elementwise
 from keras_mothernets.rules.registry import check_rules, register_rule, rule_for
 from keras_mothernets.rules.rule import (
     Axes,
@@ -53,6 +54,7 @@ __all__ = [
     "Value",
     "axis_parts",
     "check_rules",
+    "probe_elementwise",
     "register_rule",
     "rule_for",
     "with_config",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Node
 from keras_mothernets.rules.rule import Axes, Keep, Role, Rule, Value
 from keras_mothernets.rules.spaces import Axis, Spaces
@@ -58,3 +59,22 @@ class PreprocessingRule(Rule):
         return {
             name: tuple(Keep() for _ in shape) for name, shape in member.layer.variables.items()
         }
+
+
+class VocabularyRule(PreprocessingRule):
+    """IntegerLookup, StringLookup, TextVectorization: exact if the config tells the vocabulary.
+
+    One that was learned by `adapt` is not in the config, so that a network made
+    from it would know no words.
+    """
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        if member.config.get("vocabulary") is None:
+            raise SurgeryError(
+                f"The vocabulary of a {member.kind} was learned and is not in its config",
+                fix="Make the layer with `vocabulary=adapted.get_vocabulary()`, or put it in front"
+                " of the network, outside of it",
+            )
+        return super().flow(mother, member, inputs, spaces)

@@ -8,6 +8,13 @@ from keras import layers
 from keras_mothernets.errors import GraphError, MotherNetsError
 from keras_mothernets.graph import Architecture, Node, is_from_applications
 from keras_mothernets.rules.activation import ActivationRule, PReLURule
+from keras_mothernets.rules.attention import (
+    AdditiveAttentionRule,
+    AttentionRule,
+    DotRule,
+    GroupQueryAttentionRule,
+    MultiHeadAttentionRule,
+)
 from keras_mothernets.rules.convolution import (
     ConvolutionRule,
     DepthwiseRule,
@@ -15,15 +22,24 @@ from keras_mothernets.rules.convolution import (
     TransposedConvolutionRule,
 )
 from keras_mothernets.rules.dense import DenseRule, EmbeddingRule
+from keras_mothernets.rules.einsum import EinsumDenseRule
+from keras_mothernets.rules.indexing import GetItemRule, TransposeRule
 from keras_mothernets.rules.layer_normalization import (
     GroupNormalizationRule,
     LayerNormalizationRule,
     LayerScaleRule,
     UnitNormalizationRule,
 )
+from keras_mothernets.rules.masks import AnyRule, ComparisonRule, ExpandDimsRule, MaskingRule
 from keras_mothernets.rules.merging import ConcatenateRule, ElementwiseMergeRule
 from keras_mothernets.rules.normalization import BatchNormalizationRule
-from keras_mothernets.rules.passing import PassRule, PreprocessingRule
+from keras_mothernets.rules.passing import (
+    ElementwiseRule,
+    PassRule,
+    PreprocessingRule,
+    VocabularyRule,
+)
+from keras_mothernets.rules.recurrent import BidirectionalRule, ConvRecurrentRule, RecurrentRule
 from keras_mothernets.rules.rule import Rule
 from keras_mothernets.rules.shape import (
     FlattenRule,
@@ -33,8 +49,14 @@ from keras_mothernets.rules.shape import (
     ReshapeRule,
     ResizingRule,
 )
+from keras_mothernets.rules.time_distributed import TimeDistributedRule
 
 _ACTIVATION = ActivationRule()
+
+
+def _rule_inside(node: Node) -> Rule:
+    return rule_for(node)
+
 
 # Layer names by rule. Layers that this Keras version lacks are passed over.
 _STOCK: list[tuple[Rule, str]] = [
@@ -77,7 +99,22 @@ _STOCK: list[tuple[Rule, str]] = [
         "RandomColorJitter RandomGrayscale RandomPosterization RandomSharpness RandomShear "
         "RandomErasing RandomGaussianBlur RandomInvert RandomPerspective RandomElasticTransform",
     ),
+    (RecurrentRule(1, 1), "SimpleRNN"),
+    (RecurrentRule(3, 1), "GRU"),
+    (RecurrentRule(4, 2), "LSTM"),
+    (ConvRecurrentRule(4, 2), "ConvLSTM1D ConvLSTM2D ConvLSTM3D"),
+    (BidirectionalRule(), "Bidirectional"),
+    (TimeDistributedRule(_rule_inside), "TimeDistributed"),
+    (MultiHeadAttentionRule(), "MultiHeadAttention"),
+    (GroupQueryAttentionRule(), "GroupQueryAttention"),
+    (AttentionRule(), "Attention"),
+    (AdditiveAttentionRule(), "AdditiveAttention"),
+    (DotRule(), "Dot"),
+    (EinsumDenseRule(), "EinsumDense"),
     (PreprocessingRule(), "Rescaling Normalization RandomCrop CenterCrop Resizing"),
+    (MaskingRule(), "Masking"),
+    (PreprocessingRule(), "CategoryEncoding Hashing"),
+    (VocabularyRule(), "IntegerLookup StringLookup TextVectorization"),
 ]
 
 _RULES: dict[type, Rule] = {
@@ -95,6 +132,19 @@ _OPERATIONS: dict[str, Rule] = {
     if (name := layer.__name__)
     in {"Add", "Multiply", "Subtract", "Average", "Maximum", "Minimum", "Concatenate"}
 }
+_RAW: list[tuple[Rule, str]] = [
+    (GetItemRule(), "GetItem"),
+    (TransposeRule(), "Transpose"),
+    (ExpandDimsRule(), "ExpandDims"),
+    (AnyRule(), "Any All"),
+    (ElementwiseRule(), "ZerosLike OnesLike"),
+    (
+        ComparisonRule(),
+        "Equal NotEqual Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr LogicalXor "
+        "LogicalNot",
+    ),
+]
+_OPERATIONS |= {name: rule for rule, names in _RAW for name in names.split()}
 
 # Layers that stand in the models of keras.applications only, by class name.
 _APPLICATIONS: dict[str, Rule] = {"LayerScale": LayerScaleRule(), "StochasticDepth": PassRule()}

@@ -98,7 +98,11 @@ def _split(
         return array
     grown = np.take(array, channels.index, axis=position)
     rows = np.moveaxis(grown, position, 0)
-    _share_out(rows, _groups(channels), made - (made > position), generator)
+    if rows.ndim == 1:
+        rows = rows[:, None]
+    # Where no axis is left that makes outputs, the last of the others tells shares apart.
+    other = rows.ndim - 2 if made == position else made - (made > position)
+    _share_out(rows, _groups(channels), other, generator)
     if channels.sign is not None:
         factor = channels.sign / (channels.constant or 1.0)
         grown = grown * _along(factor.astype(grown.dtype), position, grown.ndim)
