@@ -14,6 +14,13 @@ import pytest  # noqa: E402
 collect_ignore_glob = ["*conftest.py"]
 
 
+def pytest_make_parametrize_id(config: object, val: object, argname: str) -> str | None:
+    """Name objects without their address, so that every worker collects the same tests."""
+    if callable(val):
+        return getattr(val, "__name__", type(val).__name__)
+    return None
+
+
 @pytest.fixture(autouse=True)
 def _fresh_keras() -> None:
     """Forget the graphs and automatic names of the test before, and fix the seeds."""

@@ -89,9 +89,6 @@ def test_a_loss_that_cannot_be_made_anew_is_kept_and_not_changed_silently():
         ({"metrics": [Counted()]}, "`Counted` has arguments of its own and no `get_config`"),
         ({"steps_per_execution": 0}, "`steps_per_execution`.*at least 1"),
     ],
-    ids=lambda value: (
-        getattr(value, "__name__", type(value).__name__) if callable(value) else str(value)[:40]
-    ),
 )
 def test_a_bad_setting_is_named(settings, culprit):
     with pytest.raises(MotherNetsError, match=culprit):
@@ -138,9 +135,6 @@ def test_settings_are_tried_on_labels_without_touching_the_network():
         (Scaled(1.0), LossKind.OTHER, False),
         (lambda y_true, y_pred: 0.0, LossKind.OTHER, False),
     ],
-    ids=lambda value: (
-        getattr(value, "__name__", type(value).__name__) if callable(value) else str(value)
-    ),
 )
 def test_what_a_loss_says_about_labels_and_logits(loss, kind, from_logits):
     (spec,) = loss_specs(loss, network())
