@@ -239,19 +239,30 @@ def _with_variables(step: Step, spaces: Spaces) -> Layer:
     if not layer.variables:
         return layer
     shapes = {}
+    config = _config_inside(layer)
     for name, roles in step_roles(step).items():
-        if name in layer.variables and layer.config.get(_SWITCHES.get(name, ""), True):
+        if name in layer.variables and config.get(_SWITCHES.get(name, ""), True):
             axes = zip(roles, layer.variables[name], strict=True)
             shapes[name] = tuple(
-                _axis_size(layer, position, role, size, spaces)
+                _axis_size(config, position, role, size, spaces)
                 for position, (role, size) in enumerate(axes)
             )
     return replace(layer, variables=MappingProxyType(shapes))
 
 
-def _axis_size(layer: Layer, position: int, role: Role, size: int, spaces: Spaces) -> int:
+def _config_inside(layer: Layer) -> Mapping[str, Any]:
+    """The config of a layer; of what it wraps, for a wrapper."""
+    config: Mapping[str, Any] = layer.config
+    while isinstance(config.get("layer"), Mapping) and "config" in config["layer"]:
+        config = config["layer"]["config"]
+    return config
+
+
+def _axis_size(
+    config: Mapping[str, Any], position: int, role: Role, size: int, spaces: Spaces
+) -> int:
     if isinstance(role, Taps):
-        taps = layer.config["kernel_size"]
+        taps = config["kernel_size"]
         # The second kernel of a separable convolution has taps of its own, all of size one.
         return taps[position] if size != 1 else 1
     if isinstance(role, (Copy, Split)):
