@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from keras_mothernets.graph import Node
-from keras_mothernets.rules.rule import Axes, Copy, Role, Rule
+from keras_mothernets.rules.rule import Axes, Copy, Refusal, Role, Rule
 from keras_mothernets.rules.spaces import Spaces
 
 _SAME_COUNT = "it is normalised over, which counts every copy"
@@ -98,6 +99,17 @@ class LayerScaleRule(Rule):
     """LayerScale: one factor per channel of the last axis."""
 
     free = frozenset({"init_values", "projection_dim"})
+
+    def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
+        changes = super().meet(first, second)
+        size = min(node.config["projection_dim"] for node in (first, second))
+        if isinstance(changes, Refusal) or size == first.config["projection_dim"]:
+            return changes
+        return {**changes, "projection_dim": size}
+
+    def follow(self, node: Node, sizes: Sequence[int | None]) -> dict[str, Any]:
+        same = sizes[-1] == node.config["projection_dim"]
+        return {} if same else {"projection_dim": sizes[-1]}
 
     def roles(
         self, mother: Node, member: Node, inputs: Sequence[Axes], outputs: Sequence[Axes]

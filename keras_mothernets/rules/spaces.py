@@ -179,6 +179,11 @@ class Spaces:
         else:
             self.pin(axis, reason)
 
+    def is_free(self, axis: Axis) -> bool:
+        """Whether an axis is made by layers alone and may be widened."""
+        axis = self.find(axis)
+        return isinstance(axis, Atom) and self._entries[axis.number].pinned is None
+
     def must_divide(self, axis: Axis) -> bool:
         """Whether the mother's size of an axis must divide the member's."""
         axis = self.find(axis)
@@ -199,6 +204,8 @@ class Spaces:
                 expected=str(self.size(first)),
                 received=str(self.size(second)),
             )
+        if self._within(first, second) or self._within(second, first):
+            return
         if isinstance(first, Atom):
             self._replace(first, second)
         elif isinstance(second, Atom):
@@ -270,6 +277,21 @@ class Spaces:
             ]
         )
         return Map(index, entry.mother, signs)
+
+    def _within(self, whole: Axis, axis: Axis) -> bool:
+        """Whether an axis is a product of another and of ones, which then must stay ones."""
+        if not isinstance(axis, Product):
+            return False
+        wide = [factor for factor in axis.factors if self.size(factor) != (1, 1)]
+        if len(wide) != 1:
+            return False
+        found = self.find(wide[0])
+        if found != whole and not self._within(whole, found):
+            return False
+        for factor in axis.factors:
+            if factor is not wide[0]:
+                self.pin(factor, "what it multiplies is added to its product")
+        return True
 
     def _replace(self, atom: Atom, by: Axis) -> None:
         entry = self._entries[atom.number]

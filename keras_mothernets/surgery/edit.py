@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -13,7 +14,8 @@ from keras_mothernets.errors import GraphError, SurgeryError, naming
 from keras_mothernets.graph import Architecture, Node, build, flat_names, read
 from keras_mothernets.rules import Refusal, check_rules, rule_for
 from keras_mothernets.surgery.correspondence import correspond
-from keras_mothernets.surgery.hatch import apply_plan
+from keras_mothernets.surgery.coupling import follow
+from keras_mothernets.surgery.hatch import fill
 from keras_mothernets.surgery.insertion import Side, insert
 from keras_mothernets.surgery.pairs import Pair
 from keras_mothernets.surgery.plan import plan_pairs
@@ -60,7 +62,7 @@ def widen(model: keras.Model, sizes: Mapping[str, int], *, seed: int = 0) -> ker
                 expected=f"a whole number of at least {old}",
                 received=repr(size),
             )
-        changes[node.layer.path] = {key: size}
+        changes[node.layer.path] = rule_for(node).sized(node, size)
     return _grow(model, architecture, changes, seed=seed)
 
 
@@ -180,7 +182,7 @@ def _grow(
             if not isinstance(found, Mapping):
                 raise SurgeryError(f"Layer `{node.layer.name}` cannot grow so: {found}")
         nodes.append(node)
-    edited = replace(architecture, nodes=tuple(nodes))
+    edited = replace(architecture, nodes=tuple(follow(architecture, nodes)))
     target = _build(edited)
     return _apply(model, architecture, target, edited, architecture.nodes, seed=seed)
 
@@ -298,23 +300,21 @@ def _apply(
 ) -> keras.Model:
     """Give a built target the model's function; `sources` tells where each edited node is from."""
     built = read(target)
-    names = flat_names(edited)
-    origins = {
-        _call_key(names[node.layer.path], node, edited): source
-        for node, source in zip(edited.nodes, sources, strict=True)
-    }
+    origins = dict(zip(_call_keys(edited), sources, strict=True))
     pairs = [
-        Pair(origins[_call_key(node.layer.path[-1], node, built)], node) for node in built.nodes
+        Pair(origins[key], node) for key, node in zip(_call_keys(built), built.nodes, strict=True)
     ]
     plan = plan_pairs(correspond(architecture, built, pairs), seed=seed)
-    return apply_plan(plan, model, target, calibration=calibration)
+    fill(plan, model, target, calibration=calibration)
+    return target
 
 
-def _call_key(name: str, node: Node, architecture: Architecture) -> tuple[str, bool, int]:
-    """What tells a call in two architectures that differ in nothing but numbers."""
-    calls = [
-        other.outputs[0]
-        for other in architecture.nodes
-        if other.layer.path == node.layer.path and other.fused == node.fused
-    ]
-    return name, node.fused, calls.index(node.outputs[0])
+def _call_keys(architecture: Architecture) -> list[tuple[str, bool, int]]:
+    """What tells each call in two architectures that differ in nothing but numbers."""
+    names = flat_names(architecture)
+    keys, seen = [], Counter[tuple[str, bool]]()
+    for node in architecture.nodes:
+        key = (names[node.layer.path], node.fused)
+        keys.append((*key, seen[key]))
+        seen[key] += 1
+    return keys
