@@ -175,7 +175,9 @@ class Reference:
 
         from keras_mothernets.graph import clone
 
-        outputs = clone(model, dtype="float64")(self._inputs, training=False)
+        if {variable.dtype for variable in model.weights} != {"float64"}:
+            model = clone(model, dtype="float64")
+        outputs = model(self._inputs, training=False)
         return [keras.ops.convert_to_numpy(value) for value in keras.tree.flatten(outputs)]
 
 
