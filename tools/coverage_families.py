@@ -43,14 +43,14 @@ def application(name: str, **options: Any) -> Build:
     def build() -> Any:
         import keras
 
-        function = getattr(keras.applications, name)
-        return function(
+        label = "_".join([name, *(str(value).replace(".", "_") for value in options.values())])
+        return getattr(keras.applications, name)(
             weights=None,
             input_shape=(SIDE, SIDE, 3),
             classes=CLASSES,
             classifier_activation=None,
-            name="_".join([name, *(str(value).replace(".", "_") for value in options.values())]),
-            **options,
+            # EfficientNetV2 looks its blocks up by name, so only what differs by it gets one.
+            **(options | {"name": label} if options else {}),
         )
 
     return build
