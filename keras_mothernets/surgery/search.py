@@ -54,6 +54,7 @@ class Search:
         self._refusals: dict[tuple[int, int], list[str]] = {}
         self._near_misses: set[tuple[int, int]] = set()
         self._furthest = (0, 0)
+        self.parting = (0, 0)
 
     def run(self) -> Alignment | Refusal:
         """The best way through the table, or why there is none."""
@@ -190,6 +191,7 @@ class Search:
             self._near_misses or {self._furthest},
             key=lambda cell: (min(cell), -abs(cell[0] - cell[1])),
         )
+        self.parting = (i, j)
         reasons = self._refusals.get((i, j), [])
         if not reasons:
             left = [*self._first[i:], *self._second[j:]]
@@ -201,8 +203,8 @@ def _same_sort(first: Item, second: Item) -> bool:
     """Whether two items do the same kind of thing, perhaps with other settings."""
     if isinstance(first, Region) or isinstance(second, Region):
         return isinstance(first, Region) and isinstance(second, Region)
-    if first.activation is not None:
-        return second.activation is not None
+    if first.activation is not None or second.activation is not None:
+        return first.activation is not None and second.activation is not None
     return first.layer.cls is second.layer.cls
 
 
