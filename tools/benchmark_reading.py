@@ -19,6 +19,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 VGG16 = [[(3, 64)] * 2, [(3, 128)] * 2, [(3, 256)] * 3, [(3, 512)] * 3, [(3, 512)] * 3]
@@ -70,12 +71,10 @@ def build_and_read(count: int, width: float) -> tuple[float, float, list[Any]]:
     for number in range(count):
         blocks, name = variant(draw), f"v{number}"
 
-        def make(blocks: Any = blocks, name: str = name) -> Any:
-            return zoo.vgg((32, 32, 3), 10, blocks, batch_norm=False, width=width, name=name)
-
-        seconds, model = timed(make)
+        make = partial(zoo.vgg, batch_norm=False, width=width, name=name)
+        seconds, model = timed(partial(make, (32, 32, 3), 10, blocks))
         building += seconds
-        seconds, member = timed(lambda model=model, name=name: read_member(name, model))
+        seconds, member = timed(partial(read_member, name, model))
         reading += seconds
         members.append(member)
         del model
@@ -104,7 +103,7 @@ def print_growth(members: Sequence[Any], rounds: int) -> float:
     times = {}
     for count in [count for count in COUNTS if count <= len(members)]:
         chosen = members[:count]
-        times[count] = [timed(lambda chosen=chosen: fold(chosen))[0] for _ in range(rounds + 1)][1:]
+        times[count] = [timed(partial(fold, chosen))[0] for _ in range(rounds + 1)][1:]
     (least, base), *_ = times.items()
     growth = 1.0
     print("members  fold, median       per member   against linear")
