@@ -69,7 +69,7 @@ def deepen(
     edited, sources = _repeat(architecture, unit, copies)
     target = build_edited(edited)
     built = read(target)
-    last = _nodes(unit[-1])[-1]
+    last = nodes_in(unit[-1])[-1]
     value = tensor_values(architecture)[last.outputs[0]]
     pairs = _inserted(built, node_pairs(edited, built, sources), last, value)
     return transfer(model, target, correspond(architecture, built, pairs), calibration=calibration)
@@ -82,13 +82,13 @@ def _unit(architecture: Architecture, after: str) -> list[Item]:
     if region is None:
         _check_layer(start)
     unit: list[Item] = [region or start]
-    while (node := _only_reader(architecture, _nodes(unit[-1])[-1])) is not None:
+    while (node := _only_reader(architecture, nodes_in(unit[-1])[-1])) is not None:
         follows = rule_for(node)
         normalises = follows.carries_sign and region is None
         if not (normalises or follows.is_transparent or node.activation is not None):
             break
         unit.append(node)
-    if _nodes(unit[-1])[-1].outputs[0] in architecture.outputs:
+    if nodes_in(unit[-1])[-1].outputs[0] in architecture.outputs:
         raise SurgeryError(
             f"Layer `{after}` makes the output",
             expected="a hidden layer",
@@ -118,7 +118,7 @@ def _regions(chain: Chain) -> Iterator[Region]:
             yield from _regions(branch)
 
 
-def _nodes(item: Item) -> tuple[Node, ...]:
+def nodes_in(item: Item) -> tuple[Node, ...]:
     return item.nodes if isinstance(item, Region) else (item,)
 
 
@@ -145,7 +145,7 @@ def _repeat(
     architecture: Architecture, unit: Sequence[Item], copies: int
 ) -> tuple[Architecture, list[Node | None]]:
     """The architecture with the unit repeated behind itself, and where each node is from."""
-    nodes = [node for item in unit for node in _nodes(item)]
+    nodes = [node for item in unit for node in nodes_in(item)]
     made = {tensor for node in nodes for tensor in node.outputs}
     entry = next(tensor for tensor in nodes[0].inputs if tensor not in made)
     start = tensor = nodes[-1].outputs[0]
@@ -185,7 +185,7 @@ def _inserted(built: Architecture, pairs: Sequence[Pair], last: Node, value: Val
     shape = last.output_shapes[0]
     side = Side()
     for item in _made_of(built.tree, new):
-        node = item.merge if isinstance(item, Region) and item.merge else _nodes(item)[0]
+        node = item.merge if isinstance(item, Region) and item.merge else nodes_in(item)[0]
         channels = shape[rule_for(node).channel_axis(node)]
         found = insert(item, value, side, channels)
         if isinstance(found, Refusal):
@@ -205,7 +205,7 @@ def _inserted(built: Architecture, pairs: Sequence[Pair], last: Node, value: Val
 def _made_of(chain: Chain, tensors: set[int]) -> Iterator[Item]:
     """The items that hold none but nodes that make some of these tensors, outermost ones."""
     for item in chain.items:
-        if all(node.outputs[0] in tensors for node in _nodes(item)):
+        if all(node.outputs[0] in tensors for node in nodes_in(item)):
             yield item
         elif isinstance(item, Region) and item.branches:
             for branch in item.branches:
