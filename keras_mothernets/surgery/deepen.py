@@ -119,6 +119,7 @@ def _regions(chain: Chain) -> Iterator[Region]:
 
 
 def nodes_in(item: Item) -> tuple[Node, ...]:
+    """The calls of which an item consists."""
     return item.nodes if isinstance(item, Region) else (item,)
 
 
