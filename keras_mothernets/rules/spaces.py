@@ -190,7 +190,7 @@ class Spaces:
         Raises:
             SurgeryError: Their sizes or their make-up differ.
         """
-        first, second = self._bare(first), self._bare(second)
+        first, second = self._essence(first), self._essence(second)
         if first == second:
             return
         if self.size(first) != self.size(second):
@@ -271,16 +271,13 @@ class Spaces:
         )
         return Map(index, entry.mother, signs)
 
-    def _bare(self, axis: Axis) -> Axis:
-        """What an axis stands for, without factors of size one (a depthwise multiplier of 1).
-
-        With them, channels and what a depthwise convolution makes of them would seem to differ.
-        """
+    def _essence(self, axis: Axis) -> Axis:
+        """An axis without factors of size one: a depthwise layer of one filter makes none."""
         axis = self.find(axis)
         if not isinstance(axis, Product):
             return axis
-        factors = [factor for factor in axis.factors if self.size(factor) != (1, 1)]
-        return self._bare(factors[0]) if len(factors) == 1 else axis
+        parts = [self.find(part) for part in axis.factors if self.size(part) != (1, 1)]
+        return self._essence(parts[0]) if len(parts) == 1 else axis
 
     def _replace(self, atom: Atom, by: Axis) -> None:
         entry = self._entries[atom.number]
