@@ -41,7 +41,7 @@ class _Draw:
         self.sizes = [self.shape[-1]]
 
     def graph(self, units: int) -> Graph:
-        items, _ = self.chain((0,), int(self.generator.integers(2, units + 1)), 0)
+        items, _ = self.chain((0,), int(self.generator.integers(min(2, units), units + 1)), 0)
         head = str(self.generator.choice(["flatten", "global"]))
         return Graph(self.shape, items, tuple(self.sizes), head)
 
@@ -216,11 +216,13 @@ class _Growth:
         out: Items = ()
         before: Item | None = None
         for place, item in enumerate(items):
-            out += self.inserted(width, before, items[place:], top)
+            new, width = self.inserted(width, before, items[place:], top)
+            out += new
             new, width = self.item(item, width, items[place + 1 :], top)
             out += new
             before = before if isinstance(item, Drop) else item
-        return out + self.inserted(width, before, (), top), width
+        new, width = self.inserted(width, before, (), top)
+        return out + new, width
 
     def item(self, item: Item, width: Width, rest: Items, top: bool) -> tuple[Items, Width]:
         if isinstance(item, Branches):
@@ -251,19 +253,23 @@ class _Growth:
             made += new
         return (replace(item, chains=tuple(chains)),), made
 
-    def inserted(self, width: Width, before: Item | None, rest: Items, top: bool) -> Items:
-        """Something that only the larger network has, or nothing."""
+    def inserted(
+        self, width: Width, before: Item | None, rest: Items, top: bool
+    ) -> tuple[Items, Width]:
+        """Something that only the larger network has, or nothing; and the width behind it."""
         if not self.decide(0.35):
-            return ()
+            return (), width
         kinds = ["linear", "norm", "drop", "block", "block"]
         if isinstance(before, Act) and before.name in IDEMPOTENT:
             kinds += ["unit", "unit"]
         if before in (Act("relu"), Act("relu6")):
             kinds += ["after"]
-        if _read_anew(rest, top):
-            kinds += ["dense"]
+        if _read_anew(rest, top) and self.chance(0.4):
+            new = self.site(int(self.generator.integers(1, 4)))
+            body: Items = (self.weights(new), Act("silu"))
+            return (Branches("concat", ((), body)),), (*width, *new)
         found: Items = getattr(self, f"_{self.generator.choice(kinds)}")(width, before)
-        return found
+        return found, width
 
     def _linear(self, width: Width, before: Item | None) -> Items:
         wide = self.site(self.size(width) + int(self.generator.integers(0, 3)))
@@ -279,10 +285,6 @@ class _Growth:
         assert isinstance(before, Act)
         norm: Items = (Norm("batch"),) if self.chance(0.4) else ()
         return (self.weights(width), *norm, before)
-
-    def _dense(self, width: Width, before: Item | None) -> Items:
-        new = self.site(int(self.generator.integers(1, 4)))
-        return (Branches("concat", ((), (self.weights(new), Act("silu")))),)
 
     def _block(self, width: Width, before: Item | None) -> Items:
         inner = self.site(int(self.generator.integers(1, 5)))

@@ -164,6 +164,7 @@ class Spaces:
                 f"An axis must keep its size because {reason}",
                 expected=f"{_text(entry.mother)} as in the smaller network",
                 received=_text(entry.member),
+                fix="Give it one size in all networks, or put them into different clusters",
             )
         entry.pinned = entry.pinned or reason
 
