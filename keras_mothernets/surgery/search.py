@@ -106,7 +106,8 @@ class Search:
                 item, state.value, state.second, self._channels(i, item)
             )
             if isinstance(side, Refusal):
-                self._refuse(i, j, f"`{item.name}` cannot be inserted: {side}")
+                if j != self._heads[1]:
+                    self._refuse(i, j, f"`{item.name}` cannot be inserted: {side}")
             else:
                 step = self._insertion(item, i, state, side, path)
                 yield (i, j + 1), replace(state, second=side), path.then(step)
@@ -116,7 +117,8 @@ class Search:
                 item, state.value, state.first, None
             )
             if isinstance(side, Refusal):
-                self._refuse(i, j, f"`{item.name}` cannot be left out: {side}")
+                if i != self._heads[0]:
+                    self._refuse(i, j, f"`{item.name}` cannot be left out: {side}")
             else:
                 step = Pair(item, None, paired=side.paired and not state.first.paired)
                 yield (i + 1, j), replace(state, first=side), path.then(step)

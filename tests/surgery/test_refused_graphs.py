@@ -313,7 +313,8 @@ REFUSED: dict[str, tuple[tuple[Build, ...], tuple[str, ...]]] = {
         ("`conv`", "a grouped convolution makes it", "3", "6"),
     ),
     "another dilation": (
-        pair(IMAGE, lambda x: conv(name="conv")(x), lambda x: conv(name="conv", dilation_rate=2)(x)),
+        pair(IMAGE, lambda x: conv(name="conv", activation="tanh")(x),
+             lambda x: conv(name="conv", activation="tanh", dilation_rate=2)(x)),
         ("`one`", "`two`", "`conv`", "`dilation_rate`", "clusters"),
     ),
     "a pooling more": (
