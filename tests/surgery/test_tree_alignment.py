@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from graphs import Act, Branches, Graph, Items, Weights, Width
+from graphs import Act, Branches, Graph, Item, Items, Weights, Width
 from networks import _fresh_keras  # noqa: F401 (it takes the place of a costlier one)
 from networks import randomise
 
@@ -58,18 +58,23 @@ def _graph(seed: int) -> Graph:
 
 
 def _parts(items: Items) -> Iterator[Items]:
-    """All that is left of items when some are left out, inside of branches too."""
+    """What is left of items if units (weights and activation) and regions are left out.
+
+    A layer without activation sets the width of the trunk, and stays.
+    """
     if not items:
         yield ()
         return
-    first, rest = items[0], items[1:]
+    is_unit = len(items) > 1 and isinstance(items[1], Act)
+    first, rest = (items[:2], items[2:]) if is_unit else (items[:1], items[1:])
     for behind in _parts(rest):
-        yield behind
-        for item in _item_parts(first):
-            yield (item, *behind)
+        if is_unit or isinstance(first[0], Branches):
+            yield behind
+        for item in _item_parts(first[0]):
+            yield (item, *first[1:], *behind)
 
 
-def _item_parts(item: Weights | Act | Branches | object) -> Iterator[object]:
+def _item_parts(item: Item) -> Iterator[Item]:
     if not isinstance(item, Branches):
         yield item
         return
