@@ -219,6 +219,15 @@ class Rule:
         """The mother's weights as they would be under the member's constants (an epsilon, say)."""
         return values
 
+    def resized(self, before: Node, after: Node) -> Node:
+        """A call of the mother's once its inputs have other sizes; its config may depend on them.
+
+        Args:
+            before: The call as it was.
+            after: The same with the new sizes.
+        """
+        return after
+
     def cannot_insert(self, node: Node) -> Refusal | None:
         """Why the call cannot be made an identity; None if it can, wherever shapes allow."""
         return Refusal(f"a {node.kind} layer is never an identity")

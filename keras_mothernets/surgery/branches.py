@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from keras_mothernets.graph import Chain, Node, Region
 from keras_mothernets.rules import Refusal, rule_for
-from keras_mothernets.surgery.insertion import zero_point
+from keras_mothernets.surgery.insertion import joins_channels, zero_point
 from keras_mothernets.surgery.pairs import Alignment, BranchPair
 
 # More branches than these are matched in their order: the search doubles with each of them.
@@ -145,7 +145,7 @@ def _silenced(region: Region, number: int) -> Node | None | Refusal:
     kind = rule_for(region.merge).merge
     if kind == "sum":
         return zero_point(region.branches[number])
-    if kind == "concat" and region.branches[number].items:
+    if kind == "concat" and region.branches[number].items and joins_channels(region.merge):
         return None
     return Refusal(
         f"a further branch of {region.merge.kind} `{region.merge.name}` cannot be made to give"

@@ -96,18 +96,32 @@ class Search:
             yield from self._match(i, j, state, path)
         if j < len(self._second):
             item = self._second[j]
-            side = insert(item, state.value, state.second, self._channels(i, item))
+            side = self._head_refusal(item, j == self._heads[1]) or insert(
+                item, state.value, state.second, self._channels(i, item)
+            )
             if isinstance(side, Refusal):
-                self._refuse(i, j, f"`{item.name}` cannot be inserted: {side}")
+                if j != self._heads[1]:
+                    self._refuse(i, j, f"`{item.name}` cannot be inserted: {side}")
             else:
                 step = self._insertion(item, i, state, side, path)
                 yield (i, j + 1), replace(state, second=side), path.then(step)
         if i < len(self._first) and self._may_drop(self._first[i]):
             item = self._first[i]
-            side = insert(item, state.value, state.first, None)
-            if not isinstance(side, Refusal):
+            side = self._head_refusal(item, i == self._heads[0]) or insert(
+                item, state.value, state.first, None
+            )
+            if isinstance(side, Refusal):
+                if i != self._heads[0]:
+                    self._refuse(i, j, f"`{item.name}` cannot be left out: {side}")
+            else:
                 step = Pair(item, None, paired=side.paired and not state.first.paired)
                 yield (i + 1, j), replace(state, first=side), path.then(step)
+
+    def _head_refusal(self, item: Item, is_head: bool) -> Refusal | None:
+        """Heads have the width of the output, so that none can be left out for another layer."""
+        if is_head and isinstance(item, Node):
+            return Refusal("it makes the output")
+        return None
 
     def _may_drop(self, item: Item) -> bool:
         """Whether the first network may have an item that the second lacks."""
@@ -186,11 +200,21 @@ class Search:
             key=lambda cell: (min(cell), -abs(cell[0] - cell[1])),
         )
         self.parting = (i, j)
-        reasons = self._refusals.get((i, j), [])
+        reasons = self._telling(i, j)
         if not reasons:
             left = [*self._first[i:], *self._second[j:]]
             reasons = [f"only one of them has `{left[0].name}`" if left else "they end apart"]
         return Refusal("; ".join(reasons))
+
+    def _telling(self, i: int, j: int) -> list[str]:
+        """Reasons at a cell; where only one item has branches, it alone is what cannot be had."""
+        reasons = self._refusals.get((i, j), [])
+        items = [*self._first[i : i + 1], *self._second[j : j + 1]]
+        regions = [item for item in items if isinstance(item, Region)]
+        if len(regions) == 1:
+            name = f"`{regions[0].name}` cannot be "
+            return [reason for reason in reasons if reason.startswith(name)] or reasons
+        return reasons
 
 
 def _same_sort(first: Item, second: Item) -> bool:
@@ -299,8 +323,17 @@ def meet(
         return changes
     smaller = {key: value for key, value in changes.items() if check_widths or key != rule.width}
     for key, value in smaller.items():
-        return Refusal(f"`{key}` shrinks from {first.config.get(key)} to {value}")
+        return _shrinks(key, first.config.get(key), value)
     return {}
+
+
+def _shrinks(key: str, old: Any, new: Any) -> Refusal:
+    """What gets smaller; inside the layer that a wrapper holds, the entry of its config."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        changed = [(inner, value) for inner, value in new.items() if value != old.get(inner)]
+        for inner, value in changed:
+            return _shrinks(inner, old.get(inner), value)
+    return Refusal(f"`{key}` shrinks from {old} to {new}")
 
 
 def output_shape(item: Item) -> tuple[int | None, ...]:
