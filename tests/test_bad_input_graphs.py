@@ -348,7 +348,10 @@ BAD: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] = 
         ("`conv`", "`groups`"),
     ),
     "wider_grouped_convolution": (
-        lambda: hatch(cnn("one", conv(3, groups=3)), cnn("two", conv(6, groups=3))),
+        lambda: hatch(
+            cnn("one", layers.Conv2D(4, 1), conv(4, groups=2)),
+            cnn("two", layers.Conv2D(4, 1), conv(6, groups=2)),
+        ),
         SurgeryError,
         ("`conv`", "grouped"),
     ),

@@ -261,7 +261,13 @@ def _make_layer(layer: Layer, name: str, edit: Edit | None, unfused: bool) -> An
         config = edit(config)
     if unfused and layer.cls in FUSING:
         config["activation"] = None
-    return layer.cls.from_config({**config, "name": name})  # type: ignore[attr-defined]
+    try:
+        return layer.cls.from_config({**config, "name": name})  # type: ignore[attr-defined]
+    except Exception as error:
+        raise GraphError(
+            f"Layer `{layer.name}` ({layer.cls.__name__}) cannot be made with these settings",
+            received=reason_of(error),
+        ) from error
 
 
 def _call(layer: Any, node: Node, tensors: dict[int, Any], blank: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +21,7 @@ from keras_mothernets.graph.architecture import (
     TensorRef,
 )
 from keras_mothernets.graph.keras_graph import Call
-from keras_mothernets.graph.tree import build_tree
+from keras_mothernets.graph.tree import build_tree, in_order
 
 # Layers that apply the function named in `activation` to their result.
 FUSING = frozenset(
@@ -37,6 +38,9 @@ FUSING = frozenset(
 _ACTIVATION_LAYERS = frozenset(
     getattr(keras.layers, name) for name in ("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax")
 )
+
+# What Keras calls a weight that its layer gave no name: the number counts those of all layers.
+_UNNAMED = re.compile(r"variable(_\d+)?")
 
 
 def read(model: keras.Model) -> Architecture:
@@ -67,12 +71,13 @@ def read(model: keras.Model) -> Architecture:
         inputs.append(Input(number, name, tuple(tensor.shape[1:]), str(tensor.dtype)))
     reader.walk(model, (), tensors, {})
     outputs = tuple(tensors[id(tensor)] for tensor in keras_graph.output_tensors(model))
+    nodes = tuple(in_order(reader.nodes, outputs))
     return Architecture(
         name=model.name,
         inputs=tuple(inputs),
         outputs=outputs,
-        nodes=tuple(reader.nodes),
-        tree=build_tree(reader.nodes, [entry.tensor for entry in inputs], outputs),
+        nodes=nodes,
+        tree=build_tree(nodes, [entry.tensor for entry in inputs], outputs),
         input_structure=_with_refs(keras_graph.input_structure(model), tensors),
         output_structure=_with_refs(keras_graph.output_structure(model), tensors),
     )
@@ -272,7 +277,10 @@ def _without_shapes(config: dict[str, Any]) -> dict[str, Any]:
 def layer_variables(layer: Any) -> dict[str, Any]:
     """The variables of a live layer by a name that is unique inside the layer."""
     variables = getattr(layer, "weights", [])
-    names = [variable.name for variable in variables]
+    names = [
+        f"variable_{number}" if _UNNAMED.fullmatch(variable.name) else variable.name
+        for number, variable in enumerate(variables)
+    ]
     if len(set(names)) < len(names):
         names = ["/".join(variable.path.split("/")[-2:]) for variable in variables]
     if len(set(names)) < len(names):

@@ -27,6 +27,35 @@ def build_tree(nodes: Sequence[Node], inputs: Sequence[int], outputs: Sequence[i
     return Chain(tuple(_item(piece, outputs) for piece in _cut(nodes, inputs, outputs)))
 
 
+def in_order(nodes: Sequence[Node], outputs: Sequence[int]) -> list[Node]:
+    """Nodes in the order in which the outputs ask for them.
+
+    It follows from the graph alone: a nested model, whose nodes Keras lists in
+    one piece, and the same model made flat give the same order.
+
+    Args:
+        nodes: Nodes in any topological order.
+        outputs: Numbers of the tensors that are wanted from them.
+
+    Returns:
+        The same nodes in topological order; those of which nothing is wanted come last.
+    """
+    makers = {tensor: node for node in nodes for tensor in node.outputs}
+    ordered: dict[int, Node] = {}
+    # Upside down: what is on top is asked for next; an asked node comes after its inputs.
+    waiting = [makers[tensor] for tensor in reversed(outputs) if tensor in makers]
+    asked: set[int] = set()
+    while waiting:
+        node = waiting[-1]
+        if id(node) in asked:
+            ordered.setdefault(id(waiting.pop()), node)
+            continue
+        asked.add(id(node))
+        makers_here = [makers[tensor] for tensor in reversed(node.inputs) if tensor in makers]
+        waiting += [maker for maker in makers_here if id(maker) not in asked]
+    return [*ordered.values(), *(node for node in nodes if id(node) not in ordered)]
+
+
 def _cut(nodes: Sequence[Node], inputs: Sequence[int], outputs: Sequence[int]) -> list[list[Node]]:
     readers = {tensor: 0 for node in nodes for tensor in node.outputs}
     readers |= dict.fromkeys(inputs, 0)

@@ -31,7 +31,11 @@ _SPATIAL = "a convolution slides along it"
 
 
 class ConvolutionRule(Rule):
-    """Conv1D, Conv2D, Conv3D: kernel axes are taps, input channels, output channels."""
+    """Conv1D, Conv2D, Conv3D: kernel axes are taps, input channels, output channels.
+
+    With a group for every channel they are depthwise (ConvNeXt writes them so):
+    the number of groups then follows the channels. Other groups keep their sizes.
+    """
 
     width = "filters"
     flags = ("use_bias",)
@@ -39,7 +43,7 @@ class ConvolutionRule(Rule):
     is_linear = True
 
     def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
-        changes = super().meet(first, second)
+        changes = self._meet_channels(first, second)
         if isinstance(changes, Refusal):
             return changes
         ours, theirs = kernel_size(first), kernel_size(second)
@@ -48,6 +52,28 @@ class ConvolutionRule(Rule):
             if self.offsets(common, kernel_size(node), node) is None:
                 return Refusal(_no_placement(common, node))
         return changes if common == ours else {**changes, "kernel_size": common}
+
+    def _meet_channels(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
+        if not (is_depthwise(first) and is_depthwise(second)):
+            return super().meet(first, second)
+        groups = min(first.config["groups"], second.config["groups"])
+        filters = groups * min(_multiplier(first), _multiplier(second))
+        level = {"groups": first.config["groups"], "filters": first.config["filters"]}
+        changes = super().meet(first, with_config(second, level))
+        if isinstance(changes, Refusal) or (groups, filters) == tuple(level.values()):
+            return changes
+        return {**changes, "groups": groups, "filters": filters}
+
+    def follow(self, node: Node, sizes: Sequence[int | None]) -> dict[str, Any]:
+        size = sizes[self.channel_axis(node)]
+        if not is_depthwise(node) or size is None or size == node.config["filters"]:
+            return {}
+        return self.sized(node, size)
+
+    def sized(self, node: Node, size: int) -> dict[str, Any]:
+        if not is_depthwise(node):
+            return super().sized(node, size)
+        return {"filters": size, "groups": max(1, size // _multiplier(node))}
 
     def offsets(
         self, small: Sequence[int], large: Sequence[int], node: Node
@@ -72,6 +98,11 @@ class ConvolutionRule(Rule):
 
     def made(self, mother: Node, member: Node, channels: Axis, spaces: Spaces) -> Axis:
         """The axis of output channels."""
+        if is_depthwise(mother) and is_depthwise(member):
+            ours, theirs = _multiplier(mother), _multiplier(member)
+            return (
+                channels if ours == theirs == 1 else Product((channels, spaces.new(ours, theirs)))
+            )
         if member.config.get("groups", 1) != 1:
             spaces.pin(channels, "a grouped convolution reads it")
             width = (mother.config["filters"], member.config["filters"])
@@ -84,6 +115,9 @@ class ConvolutionRule(Rule):
         channel = self.channel_axis(member)
         taps = self.taps(mother, member)
         made = Copy(outputs[0][channel], odd=True)
+        if is_depthwise(member):
+            # What flows in negated flows out negated by itself: only the offset must follow.
+            return {"kernel": (*taps, Keep(), Copy(made.axis)), "bias": (made,)}
         grouped = member.config.get("groups", 1) != 1
         read: Role = Keep() if grouped else Split(inputs[0][channel])
         return {"kernel": (*taps, read, made), "bias": (made,)}
@@ -248,6 +282,17 @@ class SeparableRule(ConvolutionRule):
             "depthwise_kernel": np.ones((*ones, channels, 1)),
             "pointwise_kernel": np.eye(channels).reshape(*ones, channels, channels),
         }
+
+
+def is_depthwise(node: Node) -> bool:
+    """Whether a plain convolution has a group of its own for every input channel."""
+    kernel = node.layer.variables.get("kernel", (0, 0))
+    return bool(node.config.get("groups", 1) > 1 and kernel[-2] == 1)
+
+
+def _multiplier(node: Node) -> int:
+    """How many output channels a depthwise convolution makes of every input channel."""
+    return int(node.config["filters"]) // int(node.config["groups"])
 
 
 def kernel_size(node: Node) -> tuple[int, ...]:

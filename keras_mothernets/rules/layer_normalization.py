@@ -119,6 +119,17 @@ class LayerScaleRule(Rule):
 
     free = frozenset({"init_values", "projection_dim"})
 
+    def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
+        changes = super().meet(first, second)
+        size = min(node.config["projection_dim"] for node in (first, second))
+        if isinstance(changes, Refusal) or size == first.config["projection_dim"]:
+            return changes
+        return {**changes, "projection_dim": size}
+
+    def follow(self, node: Node, sizes: Sequence[int | None]) -> dict[str, Any]:
+        same = sizes[-1] == node.config["projection_dim"]
+        return {} if same else {"projection_dim": sizes[-1]}
+
     def roles(
         self, mother: Node, member: Node, inputs: Sequence[Axes], outputs: Sequence[Axes]
     ) -> dict[str, tuple[Role, ...]]:

@@ -253,6 +253,19 @@ class Rule:
         rank = len(node.output_shapes[0])
         return 0 if node.config.get("data_format") == "channels_first" else rank - 1
 
+    def sized(self, node: Node, size: int) -> dict[str, Any]:
+        """The config entries of a layer that makes `size` channels (or units, ...)."""
+        return {str(self.width): size}
+
+    def follow(self, node: Node, sizes: Sequence[int | None]) -> dict[str, Any]:
+        """Config entries that must change where what flows out has got other sizes.
+
+        Args:
+            node: The call, of a layer that makes no channels of its own.
+            sizes: New sizes of its output, the batch axis left out; None where unknown.
+        """
+        return {}
+
     def made_axis(self, node: Node, outputs: Sequence[Axes]) -> Axis:
         """The axis whose size `width` tells, from the axes that `flow` gave."""
         return outputs[0][self.channel_axis(node)]

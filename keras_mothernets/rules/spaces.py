@@ -143,6 +143,14 @@ class Spaces:
             axis = replaced_by
         return axis
 
+    def essence(self, axis: Axis) -> Axis:
+        """An axis without factors of size one: a depthwise layer of one filter makes none."""
+        axis = self.find(axis)
+        if not isinstance(axis, Product):
+            return axis
+        parts = [self.find(part) for part in axis.factors if self.size(part) != (1, 1)]
+        return self.essence(parts[0]) if len(parts) == 1 else axis
+
     def pin(self, axis: Axis, reason: str) -> None:
         """Demand that an axis stays as it is: same size, no channel moved.
 
@@ -190,6 +198,11 @@ class Spaces:
         entry = self._entries[axis.number]
         entry.uniform, entry.parts = reason, math.lcm(entry.parts, parts)
 
+    def is_free(self, axis: Axis) -> bool:
+        """Whether an axis is made by layers alone and may be widened."""
+        axis = self.find(axis)
+        return isinstance(axis, Atom) and self._entries[axis.number].pinned is None
+
     def must_divide(self, axis: Axis) -> int | None:
         """The number that divides the mother's size of an axis where that divides the member's.
 
@@ -206,7 +219,7 @@ class Spaces:
         Raises:
             SurgeryError: Their sizes or their make-up differ.
         """
-        first, second = self._essence(first), self._essence(second)
+        first, second = self.essence(first), self.essence(second)
         if first == second:
             return
         if self.settles:
@@ -288,14 +301,6 @@ class Spaces:
             ]
         )
         return Map(index, entry.mother, signs)
-
-    def _essence(self, axis: Axis) -> Axis:
-        """An axis without factors of size one: a depthwise layer of one filter makes none."""
-        axis = self.find(axis)
-        if not isinstance(axis, Product):
-            return axis
-        parts = [self.find(part) for part in axis.factors if self.size(part) != (1, 1)]
-        return self._essence(parts[0]) if len(parts) == 1 else axis
 
     def _settle(self, first: Axis, second: Axis) -> None:
         """Lower the larger of two axes to the size of the other, where layers can make it so."""

@@ -12,6 +12,7 @@ from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Architecture, read
 from keras_mothernets.rules import rule_for
 from keras_mothernets.surgery.correspondence import correspond
+from keras_mothernets.surgery.coupling import follow
 from keras_mothernets.surgery.edited import (
     build_edited,
     find,
@@ -62,7 +63,7 @@ def widen(model: keras.Model, sizes: Mapping[str, int], *, seed: int = 0) -> ker
                 expected=f"a whole number of at least {old}",
                 received=repr(size),
             )
-        changes[node.layer.path] = {key: size}
+        changes[node.layer.path] = rule_for(node).sized(node, size)
     return _grow(model, architecture, changes, seed=seed)
 
 
@@ -126,7 +127,7 @@ def _grow(
             if not isinstance(found, Mapping):
                 raise SurgeryError(f"Layer `{node.layer.name}` cannot grow so: {found}")
         nodes.append(node)
-    edited = replace(architecture, nodes=tuple(nodes))
+    edited = replace(architecture, nodes=tuple(follow(architecture, nodes)))
     target = build_edited(edited)
     built = read(target)
     pairs = node_pairs(edited, built, architecture.nodes)

@@ -14,7 +14,7 @@ from keras_mothernets.errors import GraphError, SurgeryError, naming
 from keras_mothernets.graph import Architecture, Node, build, flat_names, read
 from keras_mothernets.rules import check_rules
 from keras_mothernets.surgery.correspondence import Correspondence
-from keras_mothernets.surgery.hatch import apply_plan
+from keras_mothernets.surgery.hatch import fill
 from keras_mothernets.surgery.pairs import Pair
 from keras_mothernets.surgery.plan import plan_pairs
 
@@ -89,7 +89,8 @@ def transfer(
     calibration: Any = None,
 ) -> keras.Model:
     """Give a built target the model's function."""
-    return apply_plan(plan_pairs(found, seed=seed), model, target, calibration=calibration)
+    fill(plan_pairs(found, seed=seed), model, target, calibration=calibration)
+    return target
 
 
 def _call_keys(nodes: Sequence[Node], names: Sequence[str]) -> list[tuple[str, bool, int]]:

@@ -117,8 +117,22 @@ def apply_plan(
     name: str | None = None,
 ) -> keras.Model:
     """Build the member anew and assign its variables as the plan says."""
-    statistics = _statistics(plan, mother, calibration)
     hatched = clone(member, name=name, weights=False)
+    fill(plan, mother, hatched, noise=noise, shrink=shrink, calibration=calibration)
+    return hatched
+
+
+def fill(
+    plan: HatchPlan,
+    mother: keras.Model,
+    hatched: keras.Model,
+    *,
+    noise: float = 0.0,
+    shrink: float = 1.0,
+    calibration: Any = None,
+) -> None:
+    """Assign the variables of a model that was built for it, as the plan says."""
+    statistics = _statistics(plan, mother, calibration)
     sources, targets = live_layers(mother), live_layers(hatched)
     generator = np.random.default_rng([plan.seed, 1])
     for layer in plan.layers:
@@ -130,7 +144,6 @@ def apply_plan(
             _assign(layer, values, target, plan, generator)
             _perturb(target, noise, shrink, generator)
             finish(target)
-    return hatched
 
 
 def _assign(

@@ -13,8 +13,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import keras
-
 from keras_mothernets.errors import SurgeryError, naming
 from keras_mothernets.graph import Architecture
 from keras_mothernets.rules import Atom, Axis, Concat, Spaces, axis_parts, rule_for
@@ -86,17 +84,18 @@ class _Room:
         spaces = self._itself.spaces
         changes: dict[int, dict[str, Any]] = {}
         for step in self._itself.steps:
-            node, key = step.mother, rule_for(step.mother).width
+            node, rule = step.mother, rule_for(step.mother)
+            key = rule.width
             if key is not None and not node.fused:
                 with naming(f"Layer `{node.layer.name}`"):
                     width = self._size(self._axes[node.layer.path], spaces)
                 if width is not None and width < node.config[key]:
-                    changes[node.outputs[0]] = {key: width}
-            elif node.layer.cls is keras.layers.Reshape:
+                    changes[node.outputs[0]] = rule.sized(node, width)
+            elif key is None and step.outputs:
                 sizes = [self._size(axis, spaces) for axis in step.outputs[0]]
-                target = tuple(-1 if size is None else size for size in sizes)
-                if target != tuple(-1 if n is None else n for n in node.output_shapes[0]):
-                    changes[node.outputs[0]] = {"target_shape": target}
+                following = rule.follow(node, sizes)
+                if following:
+                    changes[node.outputs[0]] = following
         return changes
 
     def _note(self, own: Atom, other: Atom, spaces: Spaces) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -225,3 +226,52 @@ def test_a_clone_in_float64_computes_more_precisely() -> None:
     first, second = outputs(model, values)[0], outputs(copied, values)[0]
     assert second.dtype == np.float64
     assert 0 < np.abs(first - second).max() < 1e-5
+
+
+class Offset(layers.Layer):
+    """It gives its weight no name, so Keras counts those of all layers."""
+
+    def build(self, shape: Any) -> None:
+        self.offset = self.add_weight(shape=shape[-1:])
+
+    def call(self, x: Any) -> Any:
+        return x + self.offset
+
+
+def test_weights_without_a_name_are_told_by_their_place() -> None:
+    nets = [keras.Sequential([keras.Input((3,)), Offset(), Offset()]) for _ in range(2)]
+    found = [[dict(layer.variables) for layer in read(net).layers] for net in nets]
+    assert found[0] == found[1] == [{"variable_0": (3,)}] * 2
+
+
+def test_calls_have_one_order_whether_a_model_is_nested_or_flat() -> None:
+    first, second = keras.Input((4,), name="first"), keras.Input((4,), name="second")
+    inside = keras.Input((4,))
+    encoder = [layers.Dense(3, name="one"), layers.ReLU(name="two"), layers.Dense(2, name="three")]
+    x = inside
+    for layer in encoder:
+        x = layer(x)
+    nested = keras.Model(inside, x, name="encoder")
+    codes = [nested(first), nested(second)]
+    model = keras.Model([first, second], layers.Subtract(name="apart")(codes))
+    architecture = read(model)
+    flat = read(build(architecture))
+    kinds = ["Dense", "relu", "Dense"] * 2 + ["Subtract"]
+    assert [node.kind for node in architecture.nodes] == kinds
+    assert [node.kind for node in flat.nodes] == kinds
+
+
+def test_the_order_is_one_in_which_a_model_can_run() -> None:
+    """Short and long ways from one layer to another, one of them read twice, and two outputs."""
+    x = inputs = keras.Input((4,))
+    short = layers.Dense(4, name="short")(x)
+    long = layers.Dense(4, name="b")(layers.Dense(4, name="a")(short))
+    both = layers.Add(name="both")([long, short, layers.Multiply(name="gate")([long, short])])
+    model = keras.Model(inputs, [layers.Dense(2, name="c")(both), long])
+    made = {entry.tensor for entry in read(model).inputs}
+    for node in read(model).nodes:
+        assert made.issuperset(node.inputs)
+        made.update(node.outputs)
+    assert sorted(node.name for node in read(model).nodes) == [
+        "a", "b", "both", "c", "gate", "short"
+    ]  # fmt: skip

@@ -125,3 +125,14 @@ def test_signed_axes_hold_each_channel_once_as_it_is_and_once_negated() -> None:
     assert pairs == {(channel, sign) for channel in range(3) for sign in (1.0, -1.0)}
     assert not found.is_identity
     assert spaces.limits(atom) == (4, 8)
+
+
+def test_an_axis_is_joined_with_a_product_of_itself_and_ones() -> None:
+    """A depthwise convolution that is added to what flows into it."""
+    spaces = Spaces()
+    channels, multiplier = spaces.new(2, 5), spaces.new(1, 1)
+    spaces.join(channels, Product((channels, multiplier)))
+    spaces.join(Product((Product((channels, multiplier)), spaces.new(1, 1))), channels)
+    assert spaces.size(channels) == (2, 5)
+    assert spaces.is_free(channels)
+    assert not spaces.is_free(multiplier)

@@ -248,6 +248,14 @@ def conv2d_grouped_with_a_larger_kernel(x: Any, w: Pick) -> Any:
     return head(layers.Dense(w(2, 4))(x))
 
 
+@case((6, 6, 3))
+def conv2d_with_a_group_for_every_channel(x: Any, w: Pick) -> Any:
+    x = layers.Conv2D(w(2, 5), 1, activation="tanh")(x)
+    x = layers.Conv2D(w(2, 5), w(1, 3), groups=w(2, 5), padding="same", activation="tanh")(x)
+    x = layers.Conv2D(w(4, 15), 3, groups=w(2, 5), padding="same", activation="tanh")(x)
+    return head(layers.Dense(w(2, 4))(x))
+
+
 @case((None, None, 3))
 def conv2d_on_images_of_any_size(x: Any, w: Pick) -> Any:
     x = layers.Conv2D(w(3, 4), w(3, 5), padding="same", activation="tanh")(x)

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import pytest
 from keras import layers
+from keras.src.applications.convnext import LayerScale, StochasticDepth
 from networks import randomise, weights
 
 from keras_mothernets import zoo
@@ -114,6 +115,46 @@ def siamese(units: int) -> keras.Model:
     return keras.Model([first, second], layers.Dense(1)(layers.Subtract()(codes)))
 
 
+def compared(filters: int, code: int) -> keras.Model:
+    """One encoder of images, a model of its own, for two inputs."""
+    inside = keras.Input(IMAGE)
+    x = layers.GlobalAveragePooling2D()(layers.MaxPooling2D(2)(conv(inside, filters)))
+    encoder = keras.Model(inside, layers.Dense(code)(x), name="encoder")
+    first, second = keras.Input(IMAGE, name="first"), keras.Input(IMAGE, name="second")
+    apart = layers.Subtract()([encoder(first), encoder(second)])
+    return keras.Model([first, second], layers.Dense(1)(layers.Multiply()([apart, apart])))
+
+
+def text(width: int, units: int) -> keras.Model:
+    """Tokens through an Embedding with a mask and a GRU."""
+    tokens = keras.Input((None,), dtype="int32")
+    x = layers.GRU(units)(layers.Embedding(7, width, mask_zero=True)(tokens))
+    x = layers.Dense(units, activation="relu")(x)
+    return keras.Model(tokens, layers.Dense(CLASSES)(x))
+
+
+def convnext(width: int, units: int) -> keras.Model:
+    """Blocks as in ConvNeXt: a group for every channel, LayerNormalization, LayerScale."""
+    inputs = keras.Input(IMAGE)
+    x = layers.LayerNormalization()(layers.Conv2D(width, 2, strides=2)(inputs))
+    for _ in range(units):
+        y = layers.Conv2D(width, 3, padding="same", groups=width)(x)
+        y = layers.Dense(2 * width, activation="gelu")(layers.LayerNormalization()(y))
+        y = LayerScale(1e-6, width)(layers.Dense(width)(y))
+        x = layers.Add()([x, StochasticDepth(0.1)(y)])
+    return classify(inputs, x)
+
+
+def vgg(filters: Sequence[int]) -> keras.Model:
+    """Two blocks of a VGG with these filters in each."""
+    return zoo.vgg(IMAGE, CLASSES, [[(3, size) for size in filters]] * 2, head=(5,))
+
+
+def vit(depth: int, width: float) -> keras.Model:
+    """A small vision transformer."""
+    return zoo.vit(IMAGE, CLASSES, depth=depth, num_heads=2, key_dim=4, width=width)
+
+
 def normalised(width: int, blocks: int = 2, *, after: bool = False, act: str = "gelu") -> Any:
     """Residual blocks of a perceptron with LayerNormalization before, or after, the sum."""
     inputs = keras.Input((6,))
@@ -186,6 +227,10 @@ FAMILIES: dict[str, tuple[list[Build], int | None]] = {
     "two inputs": ([lambda: two_inputs(3, 4), lambda: two_inputs(5, 6)], 0),
     "two inputs, crossed": ([lambda: two_inputs(3, 6), lambda: two_inputs(5, 4)], None),
     "shared encoder": ([lambda: siamese(4), lambda: siamese(7)], 0),
+    "shared encoder, a model of its own": ([lambda: compared(3, 2), lambda: compared(4, 5)], 0),
+    "text": ([lambda: text(4, 5), lambda: text(6, 7)], 0),
+    "vgg": ([lambda: vgg((3,)), lambda: vgg((4, 4))], 0),
+    "vit": ([lambda: vit(1, 1.0), lambda: vit(2, 2.0)], 0),
     "layer normalisation": ([lambda: normalised(8), lambda: normalised(12)], None),
     "layer normalisation, deeper": ([lambda: normalised(4, 1), lambda: normalised(8, 3)], 0),
     "group normalisation": ([lambda: grouped(4), lambda: grouped(8)], 0),
@@ -193,6 +238,9 @@ FAMILIES: dict[str, tuple[list[Build], int | None]] = {
 }
 
 SLOW_FAMILIES: dict[str, tuple[list[Build], int | None]] = {
+    "text, crossed": ([lambda: text(4, 7), lambda: text(6, 5)], None),
+    "convnext, deeper": ([lambda: convnext(4, 1), lambda: convnext(4, 2)], 0),
+    "convnext of widths 4 and 6": ([lambda: convnext(4, 1), lambda: convnext(6, 1)], None),
     "resnet 20, 32, 44": ([lambda d=d: resnet(d) for d in (20, 32, 44)], 0),
     "resnet 20, 32, 44 of three widths": (
         [lambda d=d, w=w: resnet(d, width=w) for d, w in ((44, 0.2), (32, 0.3), (20, 0.4))],

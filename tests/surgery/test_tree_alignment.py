@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from graphs import Act, Branches, Graph, Item, Items, Weights, Width
-from networks import _fresh_keras  # noqa: F401 (it takes the place of a costlier one)
-from networks import randomise
+from networks import (
+    _fresh_keras,  # noqa: F401 (it takes the place of a costlier one)
+    randomise,
+)
 
 from keras_mothernets.mothernet import mothernet
 from keras_mothernets.surgery import can_hatch, hatch, max_deviation
