@@ -172,7 +172,8 @@ def _fold(architectures: Sequence[Architecture]) -> _Common:
     for architecture in architectures[1:]:
         alignment = align(common, architecture, grow_only=False)
         params = alignment.params
-        common = keep_common(common, alignment.pairs)
+        with naming(f"Member `{common.name}`"):
+            common = keep_common(common, alignment.pairs)
     return _Common(common, params)
 
 

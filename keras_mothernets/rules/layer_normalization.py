@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_mothernets.graph import Node
-from keras_mothernets.rules.rule import Axes, Copy, Refusal, Role, Rule
+from keras_mothernets.rules.rule import Axes, Copy, Refusal, Role, Rule, with_config
 from keras_mothernets.rules.spaces import Spaces
 
 _SAME_COUNT = "it is normalised over, which counts every copy"
@@ -55,17 +55,30 @@ class LayerNormalizationRule(Rule):
 
 
 class GroupNormalizationRule(Rule):
-    """GroupNormalization: exact if all channels have equally many copies, side by side."""
+    """GroupNormalization: exact if all channels have equally many copies, side by side.
+
+    With one group per channel (instance normalisation) any number of copies will
+    do. Keras writes their number into a built layer where `groups=-1` was asked for.
+    """
 
     flags = ("center", "scale")
+
+    def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
+        if not (self._is_instance(first) and self._is_instance(second)):
+            return super().meet(first, second)
+        return super().meet(first, with_config(second, {"groups": first.config["groups"]}))
+
+    def resized(self, before: Node, after: Node) -> Node:
+        if self._is_instance(before) and not self._is_instance(after):
+            return with_config(after, {"groups": -1})
+        return after
 
     def flow(
         self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
     ) -> tuple[Axes, ...]:
         axis = inputs[0][self.channel_axis(member)]
-        # With one group per channel (instance normalisation) any number of copies will do.
-        if member.config["groups"] != -1:
-            spaces.even_out(axis, _SAME_COUNT)
+        if not (self._is_instance(mother) and self._is_instance(member)):
+            spaces.even_out(axis, _SAME_COUNT, parts=int(member.config["groups"]))
         return (inputs[0],)
 
     def roles(
@@ -80,6 +93,12 @@ class GroupNormalizationRule(Rule):
     def channel_axis(self, node: Node) -> int:
         axis: int = node.config["axis"]
         return axis % (len(node.input_shapes[0]) + 1) - 1
+
+    def _channels(self, node: Node) -> int | None:
+        return node.input_shapes[0][self.channel_axis(node)]
+
+    def _is_instance(self, node: Node) -> bool:
+        return node.config["groups"] in (-1, self._channels(node))
 
 
 class UnitNormalizationRule(Rule):

@@ -149,6 +149,18 @@ _OPERATIONS |= {name: rule for rule, names in _RAW for name in names.split()}
 # Layers that stand in the models of keras.applications only, by class name.
 _APPLICATIONS: dict[str, Rule] = {"LayerScale": LayerScaleRule(), "StochasticDepth": PassRule()}
 
+# Layers that compute what a raw operation without a rule does.
+_IN_ITS_STEAD = {
+    "Reshape": "Reshape",
+    "Mean": "GlobalAveragePooling1D",
+    "Max": "GlobalMaxPooling1D",
+    "Matmul": "Dot",
+    "Einsum": "EinsumDense",
+    "Pad": "ZeroPadding2D",
+    "Repeat": "RepeatVector",
+    "Normalize": "UnitNormalization",
+}
+
 
 def register_rule(layer_class: type, rule: Rule) -> None:
     """Tell surgery how to treat a layer class of one's own.
@@ -197,13 +209,23 @@ def rule_for(node: Node) -> Rule:
     if rule is None and is_from_applications(node.layer.cls):
         rule = _APPLICATIONS.get(node.layer.cls.__name__)
     if rule is None:
-        what = "operation" if node.layer.is_operation else "layer class"
-        kind = node.layer.cls.__name__
-        raise GraphError(
-            f"Layer `{node.layer.name}`: there is no rule for the {what} `{kind}`",
+        raise _no_rule(node)
+    return rule
+
+
+def _no_rule(node: Node) -> GraphError:
+    kind = node.layer.cls.__name__
+    if not node.layer.is_operation:
+        return GraphError(
+            f"Layer `{node.layer.name}`: there is no rule for the layer class `{kind}`",
             fix="Register one with `km.register_rule(layer_class, rule)`",
         )
-    return rule
+    stead = f"`keras.layers.{_IN_ITS_STEAD[kind]}`, or " if kind in _IN_ITS_STEAD else ""
+    return GraphError(
+        f"Layer `{node.layer.name}`: there is no rule for the operation `{kind}`",
+        fix=f"Use {stead}a layer class of your own, and tell its rule with"
+        " `km.register_rule(layer_class, rule)`",
+    )
 
 
 def check_rules(architecture: Architecture) -> None:

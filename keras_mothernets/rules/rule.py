@@ -158,6 +158,10 @@ class Rule:
                 )
         return {key: value for key, value in changes.items() if value != first.config.get(key)}
 
+    def commutes(self, node: Node) -> bool:
+        """Whether a merge gives the same whatever the order of its inputs."""
+        return False
+
     def flow(
         self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
     ) -> tuple[Axes, ...]:
@@ -214,6 +218,15 @@ class Rule:
     ) -> dict[str, np.ndarray]:
         """The mother's weights as they would be under the member's constants (an epsilon, say)."""
         return values
+
+    def resized(self, before: Node, after: Node) -> Node:
+        """A call of the mother's once its inputs have other sizes; its config may depend on them.
+
+        Args:
+            before: The call as it was.
+            after: The same with the new sizes.
+        """
+        return after
 
     def cannot_insert(self, node: Node) -> Refusal | None:
         """Why the call cannot be made an identity; None if it can, wherever shapes allow."""

@@ -93,12 +93,20 @@ class _Entry:
     pinned: str | None = None
     signed: bool = False
     uniform: str | None = None
+    parts: int = 1
     replaced_by: Axis | None = None
 
 
 @dataclass
 class Spaces:
     """The atoms of one walk, and what is known about them."""
+
+    settles: bool = False
+    """Whether axes that are joined get the smaller of their sizes, for a network whose widths
+    are still sought."""
+
+    lowered: bool = False
+    """Whether an axis was made smaller so that it agrees with another."""
 
     _entries: list[_Entry] = field(default_factory=list)
 
@@ -135,6 +143,14 @@ class Spaces:
             axis = replaced_by
         return axis
 
+    def essence(self, axis: Axis) -> Axis:
+        """An axis without factors of size one: a depthwise layer of one filter makes none."""
+        axis = self.find(axis)
+        if not isinstance(axis, Product):
+            return axis
+        parts = [self.find(part) for part in axis.factors if self.size(part) != (1, 1)]
+        return self.essence(parts[0]) if len(parts) == 1 else axis
+
     def pin(self, axis: Axis, reason: str) -> None:
         """Demand that an axis stays as it is: same size, no channel moved.
 
@@ -156,6 +172,7 @@ class Spaces:
                 f"An axis must keep its size because {reason}",
                 expected=f"{_text(entry.mother)} as in the smaller network",
                 received=_text(entry.member),
+                fix="Give it one size in all networks, or put them into different clusters",
             )
         entry.pinned = entry.pinned or reason
 
@@ -166,28 +183,35 @@ class Spaces:
             raise SurgeryError("Negated copies need an axis made by one layer alone")
         self._entries[axis.number].signed = True
 
-    def even_out(self, axis: Axis, reason: str) -> None:
+    def even_out(self, axis: Axis, reason: str, *, parts: int = 1) -> None:
         """Demand that every channel of an axis has the same number of copies, side by side.
 
         Args:
             axis: Any axis; one that is made up of several is pinned instead.
             reason: Completes "... because ...".
+            parts: Number of groups into which the channels must fall evenly.
         """
         axis = self.find(axis)
-        if isinstance(axis, Atom):
-            self._entries[axis.number].uniform = reason
-        else:
+        if not isinstance(axis, Atom):
             self.pin(axis, reason)
+            return
+        entry = self._entries[axis.number]
+        entry.uniform, entry.parts = reason, math.lcm(entry.parts, parts)
 
     def is_free(self, axis: Axis) -> bool:
         """Whether an axis is made by layers alone and may be widened."""
         axis = self.find(axis)
         return isinstance(axis, Atom) and self._entries[axis.number].pinned is None
 
-    def must_divide(self, axis: Axis) -> bool:
-        """Whether the mother's size of an axis must divide the member's."""
+    def must_divide(self, axis: Axis) -> int | None:
+        """The number that divides the mother's size of an axis where that divides the member's.
+
+        None where any size will do.
+        """
         axis = self.find(axis)
-        return isinstance(axis, Atom) and self._entries[axis.number].uniform is not None
+        if not isinstance(axis, Atom) or self._entries[axis.number].uniform is None:
+            return None
+        return self._entries[axis.number].parts
 
     def join(self, first: Axis, second: Axis) -> None:
         """Demand that two axes are widened by the same map.
@@ -195,17 +219,17 @@ class Spaces:
         Raises:
             SurgeryError: Their sizes or their make-up differ.
         """
-        first, second = self.find(first), self.find(second)
+        first, second = self.essence(first), self.essence(second)
         if first == second:
             return
+        if self.settles:
+            self._settle(first, second)
         if self.size(first) != self.size(second):
             raise SurgeryError(
                 "Two axes that must agree have different sizes",
                 expected=str(self.size(first)),
                 received=str(self.size(second)),
             )
-        if self._within(first, second) or self._within(second, first):
-            return
         if isinstance(first, Atom):
             self._replace(first, second)
         elif isinstance(second, Atom):
@@ -278,20 +302,26 @@ class Spaces:
         )
         return Map(index, entry.mother, signs)
 
-    def _within(self, whole: Axis, axis: Axis) -> bool:
-        """Whether an axis is a product of another and of ones, which then must stay ones."""
-        if not isinstance(axis, Product):
-            return False
-        wide = [factor for factor in axis.factors if self.size(factor) != (1, 1)]
-        if len(wide) != 1:
-            return False
-        found = self.find(wide[0])
-        if found != whole and not self._within(whole, found):
-            return False
-        for factor in axis.factors:
-            if factor is not wide[0]:
-                self.pin(factor, "what it multiplies is added to its product")
-        return True
+    def _settle(self, first: Axis, second: Axis) -> None:
+        """Lower the larger of two axes to the size of the other, where layers can make it so."""
+        (ours, _), (theirs, _) = self.size(first), self.size(second)
+        if ours is None or theirs is None or ours == theirs:
+            return
+        large, excess = (first, ours - theirs) if ours > theirs else (second, theirs - ours)
+        for atom in sorted(self._free_atoms(large), key=lambda a: -(self.size(a)[0] or 0)):
+            entry = self._entries[atom.number]
+            taken = min(excess, (entry.mother or 1) - 1)
+            entry.mother = entry.member = (entry.mother or 1) - taken
+            excess -= taken
+            self.lowered = True
+
+    def _free_atoms(self, axis: Axis) -> list[Atom]:
+        """The atoms that an axis adds up, those that must keep their size left out."""
+        axis = self.find(axis)
+        if isinstance(axis, Atom):
+            return [] if self._entries[axis.number].pinned else [axis]
+        parts = axis_parts(axis) if isinstance(axis, Concat) else ()
+        return [atom for part in parts for atom in self._free_atoms(part)]
 
     def _replace(self, atom: Atom, by: Axis) -> None:
         entry = self._entries[atom.number]
@@ -300,7 +330,7 @@ class Spaces:
         if entry.signed:
             self.sign(by)
         if entry.uniform:
-            self.even_out(by, entry.uniform)
+            self.even_out(by, entry.uniform, parts=entry.parts)
         entry.replaced_by = by
 
     def _join_parts(self, first: Axis, second: Axis) -> None:

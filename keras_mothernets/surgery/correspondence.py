@@ -69,13 +69,20 @@ class _Fate:
     through: int | None = None
 
 
-def correspond(mother: Architecture, member: Architecture, pairs: Sequence[Pair]) -> Correspondence:
+def correspond(
+    mother: Architecture,
+    member: Architecture,
+    pairs: Sequence[Pair],
+    *,
+    settles: bool = False,
+) -> Correspondence:
     """Follow the channels of both networks along an alignment.
 
     Args:
         mother: The smaller network.
         member: The larger one.
         pairs: An alignment in which every call of the mother's is matched.
+        settles: Whether axes that must agree get the smaller of their sizes.
 
     Returns:
         The `Correspondence`; widths are not compared yet (`Spaces.maps` does that).
@@ -83,7 +90,7 @@ def correspond(mother: Architecture, member: Architecture, pairs: Sequence[Pair]
     Raises:
         SurgeryError: Channels cannot pass a layer; the message names it.
     """
-    walk = _Walk(dict(_fates(pairs)))
+    walk = _Walk(dict(_fates(pairs)), Spaces(settles))
     walk.start(mother, member)
     steps = []
     for node in member.nodes:

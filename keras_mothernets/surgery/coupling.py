@@ -11,7 +11,6 @@ from keras_mothernets.rules import (
     Atom,
     Axis,
     Concat,
-    Product,
     Spaces,
     axis_parts,
     rule_for,
@@ -61,7 +60,9 @@ def coupled_layers(architecture: Architecture) -> list[Coupled]:
         else:
             mixed.update(_atoms(axis, found.spaces))
     return [
-        Coupled(tuple(widths), *next(iter(widths.values())), found.spaces.must_divide(axis))
+        Coupled(
+            tuple(widths), *next(iter(widths.values())), found.spaces.must_divide(axis) is not None
+        )
         for axis, widths in groups.items()
         if axis not in mixed
     ]
@@ -100,16 +101,7 @@ def _made(found: Correspondence) -> Iterator[tuple[Step, Axis]]:
     for step in found.steps:
         rule = rule_for(step.member)
         if rule.width is not None and not step.member.fused and not _is_depthwise(step.member):
-            yield step, _main(rule.made_axis(step.member, step.outputs), found.spaces)
-
-
-def _main(axis: Axis, spaces: Spaces) -> Axis:
-    """An axis without factors of size one (the multiplier of a depthwise convolution)."""
-    axis = spaces.find(axis)
-    if isinstance(axis, Product):
-        wide = [factor for factor in axis.factors if spaces.size(factor) != (1, 1)]
-        return _main(wide[0], spaces) if len(wide) == 1 else axis
-    return axis
+            yield step, found.spaces.essence(rule.made_axis(step.member, step.outputs))
 
 
 def _is_depthwise(node: Node) -> bool:

@@ -93,6 +93,8 @@ def insert_region(region: Region, value: Value, channels: int | None) -> RegionI
     merge = rule_for(region.merge).merge
     if merge not in ("sum", "concat"):
         return Refusal(f"{region.merge.kind} is not an identity whatever its branches give")
+    if merge == "concat" and not joins_channels(region.merge):
+        return Refusal("it makes another axis than that of the channels longer")
     reason = Refusal("none of its branches can pass the tensor on unchanged")
     shortest = min(len(branch.items) for branch in region.branches)
     for through, branch in enumerate(region.branches):
@@ -124,6 +126,12 @@ def insert_chain(
         done.append((item, found.paired and not side.paired))
         side = found
     return Refusal("it ends within pairs of an activation") if side.paired else done
+
+
+def joins_channels(merge: Node) -> bool:
+    """Whether a concatenation runs along channels: the last axis, or the first of images."""
+    axis, rank = rule_for(merge).channel_axis(merge), len(merge.output_shapes[0])
+    return axis == rank - 1 or (axis == 0 and rank > 2)
 
 
 def zero_point(chain: Chain) -> Node | Refusal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -12,11 +12,18 @@ import keras
 
 from keras_mothernets.graph import Architecture, Layer, Node, Region, TensorRef, build_tree
 from keras_mothernets.rules import Copy, Role, Spaces, Split, Taps, Value, rule_for, with_config
-from keras_mothernets.surgery.correspondence import Step, correspond, step_roles
+from keras_mothernets.surgery.correspondence import (
+    Correspondence,
+    Step,
+    correspond,
+    step_roles,
+)
 from keras_mothernets.surgery.pairs import Pair, RegionMatch
 
 # The config entry that says whether a layer has a variable.
 _SWITCHES = {"bias": "use_bias", "gamma": "scale", "beta": "center"}
+
+_ROUNDS = 8
 
 
 @dataclass
@@ -208,10 +215,23 @@ def _resolve(tensor: int, aliases: Mapping[int, int]) -> int:
     return tensor
 
 
-def _with_shapes(architecture: Architecture) -> Architecture:
-    """Compute all shapes anew: by following the network's channels beside itself."""
+def _with_shapes(architecture: Architecture, rounds: int = _ROUNDS) -> Architecture:
+    """Compute all shapes anew: by following the network's channels beside itself.
+
+    Layers whose outputs meet in a sum may have got different widths, each the smallest at
+    its own place. They are lowered until they agree.
+    """
     pairs = [Pair(node, node) for node in architecture.nodes]
-    found = correspond(architecture, architecture, pairs)
+    found = correspond(architecture, architecture, pairs, settles=rounds > 0)
+    settled = dict(_settled(found))
+    if settled:
+        nodes = [
+            with_config(node, settled[node.layer.path]) if node.layer.path in settled else node
+            for node in architecture.nodes
+        ]
+        return _with_shapes(replace(architecture, nodes=tuple(nodes)), rounds - 1)
+    if found.spaces.lowered:  # by a layer whose config tells no width
+        return _with_shapes(architecture, 0)
     shapes = {entry.tensor: entry.shape for entry in architecture.inputs}
     layers: dict[tuple[str, ...], Layer] = {}
     nodes = []
@@ -220,17 +240,26 @@ def _with_shapes(architecture: Architecture) -> Architecture:
         for tensor, axes in zip(node.outputs, step.outputs, strict=False):
             shapes[tensor] = tuple(found.spaces.size(axis)[0] for axis in axes)
         layer = layers.setdefault(node.layer.path, _with_variables(step, found.spaces))
-        nodes.append(
-            replace(
-                node,
-                layer=layer,
-                input_shapes=tuple(shapes[tensor] for tensor in node.inputs),
-                output_shapes=tuple(shapes[tensor] for tensor in node.outputs),
-            )
+        resized = replace(
+            node,
+            layer=layer,
+            input_shapes=tuple(shapes[tensor] for tensor in node.inputs),
+            output_shapes=tuple(shapes[tensor] for tensor in node.outputs),
         )
+        nodes.append(rule_for(node).resized(node, resized))
     inputs = [entry.tensor for entry in architecture.inputs]
     tree = build_tree(nodes, inputs, architecture.outputs)
     return replace(architecture, nodes=tuple(nodes), tree=tree)
+
+
+def _settled(found: Correspondence) -> Iterator[tuple[tuple[str, ...], dict[str, int]]]:
+    """Layers that must be narrower than they are, with the config entry that makes them so."""
+    for step in found.steps:
+        rule, node = rule_for(step.member), step.member
+        if rule.width is not None and not node.fused and node.activation is None:
+            size = found.spaces.size(rule.made_axis(node, step.outputs))[0]
+            if size is not None and size < node.config[rule.width]:
+                yield node.layer.path, {rule.width: size}
 
 
 def _with_variables(step: Step, spaces: Spaces) -> Layer:

@@ -10,7 +10,7 @@ member allows for every channel space of the common network.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from keras_mothernets.errors import SurgeryError, naming
@@ -57,10 +57,13 @@ class _Room:
         self._itself = correspond(common, common, [Pair(node, node) for node in common.nodes])
         self._axes = {path: axis for path, axis, _ in _made(self._itself)}
         self._limits: dict[Atom, int] = {}
-        self._divided: dict[Atom, list[int]] = {}
+        self._member = ""
+        self._divided: dict[Atom, dict[str, int]] = {}
+        self._parts: dict[Atom, int] = {}
 
     def add(self, member: Architecture) -> None:
         """Note what one member allows."""
+        self._member = member.name
         pairs = align(self._common, member, grow_only=True, check_widths=False).pairs
         found = correspond(self._common, member, pairs)
         # For atoms of this walk: the common network's atom, and how often it stands in it.
@@ -100,8 +103,10 @@ class _Room:
         if limit is None or size is None:
             return
         self._limits[own] = min(limit, self._limits.get(own, limit))
-        if spaces.must_divide(other):
-            self._divided.setdefault(own, []).append(size)
+        parts = spaces.must_divide(other)
+        if parts is not None:
+            self._divided.setdefault(own, {})[self._member] = size
+            self._parts[own] = math.lcm(parts, self._parts.get(own, 1))
 
     def _note_inserted(
         self,
@@ -130,7 +135,9 @@ class _Room:
             if size is None:
                 return None
             limit = min(size, self._limits.get(axis, size))
-            return _largest(limit, self._divided[axis]) if axis in self._divided else limit
+            if axis not in self._divided:
+                return limit
+            return _largest(limit, self._divided[axis], self._parts[axis])
         sizes = [self._size(part, spaces) for part in axis_parts(axis)]
         known = [size for size in sizes if size is not None]
         if len(known) < len(sizes):
@@ -155,20 +162,23 @@ def _atoms(axis: Axis, spaces: Spaces) -> Iterator[Atom]:
         yield from _atoms(part, spaces)
 
 
-def _largest(limit: int, multiples: Sequence[int]) -> int:
-    """The largest width up to a limit that divides the widths of all members.
+def _largest(limit: int, members: Mapping[str, int], parts: int) -> int:
+    """The largest width up to a limit that divides all members' and falls into equal parts.
 
     Raises:
-        SurgeryError: It is 1 where more is allowed: one number normalised by itself is lost.
+        SurgeryError: There is none, or it is 1 where more is allowed: one number normalised
+            by itself is lost.
     """
-    divisor = math.gcd(*multiples)
-    width = next(width for width in range(limit, 0, -1) if divisor % width == 0)
-    if width == 1 < limit:
-        raise SurgeryError(
-            "its channels are normalised over, so the mother's width must divide the members',"
-            " and only 1 does",
-            expected="widths with a common divisor",
-            received=" and ".join(map(str, dict.fromkeys(multiples))),
-            fix="Choose such widths, or put the members into different clusters",
-        )
-    return width
+    divisor = math.gcd(*members.values())
+    found = [n for n in range(limit, 0, -1) if divisor % n == 0 and n % parts == 0]
+    width = found[0] if found else 0
+    if width > 1 or width == limit:
+        return width
+    groups = f" and be a multiple of {parts} groups" if parts > 1 else ""
+    raise SurgeryError(
+        "its channels are normalised over, so the mother's width must divide the members'"
+        f"{groups}, and {'only 1' if width else 'none'} does",
+        expected="widths with a common divisor",
+        received=" and ".join(f"{size} in `{name}`" for name, size in members.items()),
+        fix="Choose such widths, or put the members into different clusters",
+    )

@@ -318,7 +318,7 @@ REFUSED: dict[str, tuple[Build, Build, tuple[str, ...]]] = {
     "layer normalisation of widths without divisor": (
         lambda: normalised(8),
         lambda: normalised(9),
-        ("Layer `dense", "only 1 does", "Received: 8 and 9"),
+        ("Layer `dense", "only 1 does", "Received: 8 in `", "and 9 in `"),
     ),
     "another pooling": (
         lambda: pooled(layers.MaxPooling2D),
