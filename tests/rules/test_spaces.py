@@ -135,4 +135,3 @@ def test_an_axis_is_joined_with_a_product_of_itself_and_ones() -> None:
     spaces.join(Product((Product((channels, multiplier)), spaces.new(1, 1))), channels)
     assert spaces.size(channels) == (2, 5)
     assert spaces.is_free(channels)
-    assert not spaces.is_free(multiplier)
