@@ -112,7 +112,10 @@ class _Draw:
         first = self.site()
         body: Items = (self.weights(first), *self.norm(first), self.act(first))
         body += (self.weights(made, stride=stride), *self.norm(made))
-        shortcut: Items = (replace(self.weights(made, stride=stride), kernel=stride), *self.norm(made))
+        shortcut: Items = (
+            replace(self.weights(made, stride=stride), kernel=stride),
+            *self.norm(made),
+        )
         items: Items = (Branches("add", (shortcut, body)),)
         return items + ((self.act(made),) if self.chance(0.5) else ()), made
 
@@ -135,9 +138,7 @@ class _Draw:
     def _merge(self, width: Width, depth: int) -> tuple[Items, Width]:
         kind = str(self.generator.choice(["average", "maximum", "minimum", "subtract"]))
         made = self.site()
-        chains = tuple(
-            (*self.chain(width, 1, depth + 1)[0], self.weights(made)) for _ in range(2)
-        )
+        chains = tuple((*self.chain(width, 1, depth + 1)[0], self.weights(made)) for _ in range(2))
         return (Branches(kind, chains),), made
 
     def _gate(self, width: Width, depth: int) -> tuple[Items, Width]:

@@ -211,7 +211,6 @@ class Search:
             reasons = [f"only one of them has `{left[0].name}`" if left else "they end apart"]
         return Refusal("; ".join(reasons))
 
-
     def _telling(self, i: int, j: int) -> list[str]:
         """Reasons at a cell; where only one item has branches, it alone is what cannot be had."""
         reasons = self._refusals.get((i, j), [])

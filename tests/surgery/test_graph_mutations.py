@@ -15,15 +15,16 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from networks import _fresh_keras  # noqa: F401 (it takes the place of a costlier one)
-from networks import randomise
+from networks import (
+    _fresh_keras,  # noqa: F401 (it takes the place of a costlier one)
+    randomise,
+)
 
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.rules import ActivationRule, Copy, Split, Value
 from keras_mothernets.rules.attention import (
     AdditiveAttentionRule,
     AttentionRule,
-    DotRule,
     GroupQueryAttentionRule,
     HeadsRule,
 )

@@ -9,8 +9,13 @@ import keras
 import numpy as np
 import pytest
 from graphs import Act, Branches, Drop, Gate, Graph, Items, Norm, Pool, Weights
-from networks import _fresh_keras  # noqa: F401 (it takes the place of a costlier one)
-from networks import examples, outputs, randomise, weights
+from networks import (
+    _fresh_keras,  # noqa: F401 (it takes the place of a costlier one)
+    examples,
+    outputs,
+    randomise,
+    weights,
+)
 from random_graphs import grow_graph, random_graph
 
 from keras_mothernets.mothernet import mothernet, same_architecture

@@ -13,7 +13,7 @@ from networks import _fresh_keras  # noqa: F401 (it takes the place of a costlie
 
 from keras_mothernets.errors import GraphError, MotherNetsError, SurgeryError
 from keras_mothernets.mothernet import mothernet, same_architecture
-from keras_mothernets.surgery import hatch, widen
+from keras_mothernets.surgery import hatch
 
 IMAGE, SEQUENCE, VECTOR = (8, 8, 3), (6, 3), (5,)
 Build = Callable[[], keras.Model]
@@ -152,8 +152,11 @@ REFUSED: dict[str, tuple[tuple[Build, ...], tuple[str, ...]]] = {
         ("Member `one`", "`cumsum", "register_rule"),
     ),
     "weights shared backwards": (
-        alone((4,), lambda x: layers.ReversibleEmbedding(7, 4, name="words")(x, reverse=False),
-              dtype="int32"),
+        alone(
+            (4,),
+            lambda x: layers.ReversibleEmbedding(7, 4, name="words")(x, reverse=False),
+            dtype="int32",
+        ),
         ("Member `one`", "`words`", "ReversibleEmbedding", "register_rule"),
     ),
     "stateful recurrence": (
@@ -173,7 +176,9 @@ REFUSED: dict[str, tuple[tuple[Build, ...], tuple[str, ...]]] = {
         ("Layer `wide`", "normalised over", "8 in `one` and 9 in `two`", "clusters"),
     ),
     "rms normalisation of widths without a divisor": (
-        pair(VECTOR, normalised(4, layers.RMSNormalization), normalised(7, layers.RMSNormalization)),
+        pair(
+            VECTOR, normalised(4, layers.RMSNormalization), normalised(7, layers.RMSNormalization)
+        ),
         ("Layer `wide`", "normalised over", "4 in `one` and 7 in `two`", "clusters"),
     ),
     "groups that do not divide the common width": (
@@ -219,26 +224,40 @@ REFUSED: dict[str, tuple[tuple[Build, ...], tuple[str, ...]]] = {
         ("`one`", "`two`", "`layer`", "LayerNormalization", "never an identity", "clusters"),
     ),
     "a unit normalised after its sum": (
-        pair(VECTOR, in_series(1, lambda x: LN()(block(x))), in_series(2, lambda x: LN()(block(x)))),
+        pair(
+            VECTOR, in_series(1, lambda x: LN()(block(x))), in_series(2, lambda x: LN()(block(x)))
+        ),
         ("`one`", "`two`", "layer_normalization", "clusters"),
     ),
     # --- activations
     "other activations": (
-        pair(VECTOR, lambda x: dense(4, "relu", name="h")(x), lambda x: dense(4, "gelu", name="h")(x)),
+        pair(
+            VECTOR, lambda x: dense(4, "relu", name="h")(x), lambda x: dense(4, "gelu", name="h")(x)
+        ),
         ("`one`", "`two`", "`h:relu`", "`gelu`", "clusters"),
     ),
     "sparsemax of other widths": (
-        pair(VECTOR, lambda x: dense(4, "sparsemax", name="h")(x),
-             lambda x: dense(8, "sparsemax", name="h")(x)),
+        pair(
+            VECTOR,
+            lambda x: dense(4, "sparsemax", name="h")(x),
+            lambda x: dense(8, "sparsemax", name="h")(x),
+        ),
         ("`two`", "`h:sparsemax`", "mixes the channels", "4", "8"),
     ),
     "a tanh more": (
-        pair(VECTOR, in_series(1, dense(4, "tanh")), in_series(1, lambda x: dense(4, "tanh", name="b")(dense(4, "tanh", name="a")(x)))),
+        pair(
+            VECTOR,
+            in_series(1, dense(4, "tanh")),
+            in_series(1, lambda x: dense(4, "tanh", name="b")(dense(4, "tanh", name="a")(x))),
+        ),
         ("`one`", "`two`", "tanh", "cannot be inserted", "clusters"),
     ),
     "relu behind the last weights of a unit": (
-        pair(VECTOR, in_series(1, dense()),
-             in_series(1, lambda x: block(x, end=layers.ReLU(name="end"), name="merge"))),
+        pair(
+            VECTOR,
+            in_series(1, dense()),
+            in_series(1, lambda x: block(x, end=layers.ReLU(name="end"), name="merge")),
+        ),
         ("`one`", "`two`", "`merge`", "stops learning at zero", "clusters"),
     ),
     # --- branches
@@ -251,7 +270,11 @@ REFUSED: dict[str, tuple[tuple[Build, ...], tuple[str, ...]]] = {
         ("`one`", "`two`", "`gate`", "Multiply", "clusters"),
     ),
     "an average more": (
-        pair(VECTOR, in_series(1, dense()), in_series(1, lambda x: block(x, merge=layers.Average, name="merge"))),
+        pair(
+            VECTOR,
+            in_series(1, dense()),
+            in_series(1, lambda x: block(x, merge=layers.Average, name="merge")),
+        ),
         ("`one`", "`two`", "`merge`", "Average is not an identity", "clusters"),
     ),
     "merges of another kind": (
@@ -263,8 +286,11 @@ REFUSED: dict[str, tuple[tuple[Build, ...], tuple[str, ...]]] = {
         ("`one`", "`two`", "Maximum", "Subtract", "clusters"),
     ),
     "branches joined along another axis": (
-        pair(SEQUENCE, lambda x: layers.GlobalAveragePooling1D()(joined(1)(x)),
-             lambda x: layers.GlobalAveragePooling1D()(joined(2)(x))),
+        pair(
+            SEQUENCE,
+            lambda x: layers.GlobalAveragePooling1D()(joined(1)(x)),
+            lambda x: layers.GlobalAveragePooling1D()(joined(2)(x)),
+        ),
         ("`one`", "`two`", "`join`", "different axes", "clusters"),
     ),
     "a third factor": (
@@ -288,8 +314,16 @@ REFUSED: dict[str, tuple[tuple[Build, ...], tuple[str, ...]]] = {
     "a region without cut points of another size": (
         pair(
             VECTOR,
-            lambda x: (a := dense(4)(x), b := dense(4)(a), layers.Add()([layers.Add()([a, b]), layers.Multiply()([a, b])]))[-1],
-            lambda x: (a := dense(4)(x), b := dense(4)(dense(4)(a)), layers.Add()([layers.Add()([a, b]), layers.Multiply()([a, b])]))[-1],
+            lambda x: (
+                a := dense(4)(x),
+                b := dense(4)(a),
+                layers.Add()([layers.Add()([a, b]), layers.Multiply()([a, b])]),
+            )[-1],
+            lambda x: (
+                a := dense(4)(x),
+                b := dense(4)(dense(4)(a)),
+                layers.Add()([layers.Add()([a, b]), layers.Multiply()([a, b])]),
+            )[-1],
         ),
         ("`one`", "`two`", "without cut points", "clusters"),
     ),
@@ -303,37 +337,54 @@ REFUSED: dict[str, tuple[tuple[Build, ...], tuple[str, ...]]] = {
         ("`one`", "`two`", "`conv`", "1 x 1", "3 x 3", "strides 2 x 2", "? x ?", "clusters"),
     ),
     "groups that do not fit": (
-        pair(IMAGE, lambda x: conv(6, groups=3, name="conv")(x),
-             lambda x: conv(6, name="conv")(x)),
+        pair(IMAGE, lambda x: conv(6, groups=3, name="conv")(x), lambda x: conv(6, name="conv")(x)),
         ("`one`", "`two`", "`conv`", "`groups` is 3 in one and 1", "clusters"),
     ),
     "a wider grouped convolution": (
-        pair(IMAGE, lambda x: conv(3, groups=3, name="conv")(x),
-             lambda x: conv(6, groups=3, name="conv")(x)),
+        pair(
+            IMAGE,
+            lambda x: conv(3, groups=3, name="conv")(x),
+            lambda x: conv(6, groups=3, name="conv")(x),
+        ),
         ("`conv`", "a grouped convolution makes it", "3", "6"),
     ),
     "another dilation": (
-        pair(IMAGE, lambda x: conv(name="conv", activation="tanh")(x),
-             lambda x: conv(name="conv", activation="tanh", dilation_rate=2)(x)),
+        pair(
+            IMAGE,
+            lambda x: conv(name="conv", activation="tanh")(x),
+            lambda x: conv(name="conv", activation="tanh", dilation_rate=2)(x),
+        ),
         ("`one`", "`two`", "`conv`", "`dilation_rate`", "clusters"),
     ),
     "a pooling more": (
-        pair(IMAGE, lambda x: layers.GlobalMaxPooling2D()(conv()(x)),
-             lambda x: layers.GlobalMaxPooling2D()(layers.MaxPooling2D(name="pool")(conv()(x)))),
+        pair(
+            IMAGE,
+            lambda x: layers.GlobalMaxPooling2D()(conv()(x)),
+            lambda x: layers.GlobalMaxPooling2D()(layers.MaxPooling2D(name="pool")(conv()(x))),
+        ),
         ("`one`", "`two`", "8 x 8 > 4 x 4", "clusters"),
     ),
     "another padding of zeros": (
-        pair(IMAGE, lambda x: conv(4, 3, padding="valid")(layers.ZeroPadding2D(1, name="pad")(x)),
-             lambda x: conv(4, 3, padding="valid")(layers.ZeroPadding2D(2, name="pad")(x))),
+        pair(
+            IMAGE,
+            lambda x: conv(4, 3, padding="valid")(layers.ZeroPadding2D(1, name="pad")(x)),
+            lambda x: conv(4, 3, padding="valid")(layers.ZeroPadding2D(2, name="pad")(x)),
+        ),
         ("`one`", "`two`", "`pad`", "`padding`", "clusters"),
     ),
     # --- attention and einsum
     "query and value of other roles": (
-        pair(SEQUENCE, heads(), lambda x: layers.MultiHeadAttention(2, 4, name="attention")(x, x, x)),
+        pair(
+            SEQUENCE, heads(), lambda x: layers.MultiHeadAttention(2, 4, name="attention")(x, x, x)
+        ),
         ("`one`", "`two`", "`attention`", "clusters"),
     ),
     "causal attention in one only": (
-        pair(SEQUENCE, heads(), lambda x: layers.MultiHeadAttention(2, 4, name="attention")(x, x, use_causal_mask=True)),
+        pair(
+            SEQUENCE,
+            heads(),
+            lambda x: layers.MultiHeadAttention(2, 4, name="attention")(x, x, use_causal_mask=True),
+        ),
         ("`one`", "`two`", "`attention`", "different arguments", "clusters"),
     ),
     "attention over another axis": (
@@ -390,13 +441,19 @@ REFUSED: dict[str, tuple[tuple[Build, ...], tuple[str, ...]]] = {
         ("`one`", "`two`", "`both`", "`merge_mode` is sum in one and ave", "clusters"),
     ),
     "other layers at every step": (
-        pair(SEQUENCE, lambda x: layers.TimeDistributed(dense(4), name="steps")(x),
-             lambda x: layers.TimeDistributed(layers.Dropout(0.1), name="steps")(x)),
+        pair(
+            SEQUENCE,
+            lambda x: layers.TimeDistributed(dense(4), name="steps")(x),
+            lambda x: layers.TimeDistributed(layers.Dropout(0.1), name="steps")(x),
+        ),
         ("`one`", "`two`", "`steps`", "Dense", "Dropout", "clusters"),
     ),
     "fewer units at every step": (
-        pair(SEQUENCE, lambda x: layers.TimeDistributed(dense(6), name="steps")(x),
-             lambda x: layers.TimeDistributed(dense(4), name="steps")(x)),
+        pair(
+            SEQUENCE,
+            lambda x: layers.TimeDistributed(dense(6), name="steps")(x),
+            lambda x: layers.TimeDistributed(dense(4), name="steps")(x),
+        ),
         ("`one`", "`two`", "`steps`", "`units` shrinks from 6 to 4", "clusters"),
     ),
     # --- shapes
@@ -409,8 +466,11 @@ REFUSED: dict[str, tuple[tuple[Build, ...], tuple[str, ...]]] = {
         ("get_item", "a slice takes a part of it", "6", "8"),
     ),
     "axes in another order": (
-        pair(SEQUENCE, lambda x: layers.Permute((2, 1), name="turn")(x),
-             lambda x: layers.Permute((1, 2), name="turn")(x)),
+        pair(
+            SEQUENCE,
+            lambda x: layers.Permute((2, 1), name="turn")(x),
+            lambda x: layers.Permute((1, 2), name="turn")(x),
+        ),
         ("`one`", "`two`", "`turn`", "`dims`", "clusters"),
     ),
 }
