@@ -17,6 +17,7 @@ class MotherNetsError(ValueError):
         expected: What would have been right.
         received: What came instead.
         fix: What the user can do about it.
+        details: Lines to show below the message, a table for example.
 
     Example:
         >>> print(MotherNetsError("`epochs` must be positive", received=0))
@@ -30,11 +31,13 @@ class MotherNetsError(ValueError):
         expected: object = None,
         received: object = None,
         fix: str | None = None,
+        details: str | None = None,
     ) -> None:
         self.problem = problem
         self.expected = expected
         self.received = received
         self.fix = fix
+        self.details = details
         super().__init__(problem)
 
     def __str__(self) -> str:
@@ -45,7 +48,8 @@ class MotherNetsError(ValueError):
             parts.append(f"Received: {self.received}")
         if self.fix is not None:
             parts.append(self.fix)
-        return " ".join(part.rstrip(".") + "." for part in parts)
+        message = " ".join(part.rstrip(".") + "." for part in parts)
+        return message if self.details is None else f"{message}\n{self.details}"
 
 
 class GraphError(MotherNetsError):

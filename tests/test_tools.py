@@ -17,7 +17,7 @@ import compare_report  # noqa: E402
 from keras_mothernets import zoo  # noqa: E402
 from keras_mothernets.errors import MotherNetsError  # noqa: E402
 
-SETTINGS = compare_cifar10.Settings(0.125, 100, 50, 32, 0.1, 5e-4)
+SETTINGS = compare_cifar10.Settings(0.125, 100, 50, 32, 0.1, 5e-4, "")
 
 
 def _cell(method: str, budget: str, seed: int, error: float) -> compare_report.Cell:
@@ -61,7 +61,7 @@ def test_two_comparisons_are_not_mixed(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     compare_cifar10.keep_settings(path, SETTINGS)
     compare_cifar10.keep_settings(path, SETTINGS)
-    other = compare_cifar10.Settings(0.25, 100, 50, 32, 0.1, 5e-4)
+    other = compare_cifar10.Settings(0.25, 100, 50, 32, 0.1, 5e-4, "")
     with pytest.raises(MotherNetsError, match="holds a comparison with other settings"):
         compare_cifar10.keep_settings(path, other)
 

@@ -87,6 +87,7 @@ class Settings:
     batch_size: int
     learning_rate: float
     weight_decay: float
+    note: str
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -128,6 +129,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--batch-size", type=int, default=128)
     add("--learning-rate", type=float, default=0.1, help="highest of the cosine (0.1)")
     add("--weight-decay", type=float, default=5e-4, help="decoupled, times learning rate (5e-4)")
+    add("--note", default="", help="what a reader must know of the data, for table and picture")
     add("--plot", action="store_true", help="train nothing; draw what is there")
     add("--readme", action="store_true", help="train nothing; write table and picture to README.md")
     return parser.parse_args(argv)

@@ -99,7 +99,8 @@ def draw(cells: list[Cell], settings: dict[str, Any], path: Path) -> None:
         for cell in cells
     ]
     seeds = len({cell.seed for cell in cells})
-    data = f"{settings['train_size']:,} images of CIFAR-10"
+    note = f" ({settings['note']})" if settings["note"] else ""
+    data = f"{settings['train_size']:,} images of CIFAR-10{note}"
     title = (
         f"V5 at width {settings['width']:g} on {data}, {seeds} {'seeds' if seeds > 1 else 'seed'}"
     )
@@ -167,7 +168,8 @@ def results_text(cells: list[Cell], settings: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras"))
     sizes = f"{settings['train_size']:,} training and {settings['test_size']:,} test images"
     paragraph = (
-        f"V5 at width {settings['width']:g} with BatchNormalization; {sizes} of CIFAR-10; "
+        f"V5 at width {settings['width']:g} with BatchNormalization; {sizes} of CIFAR-10"
+        f"{' (' + settings['note'] + ')' if settings['note'] else ''}; "
         "mirrored and shifted training images; SGD with Nesterov momentum 0.9, learning rate "
         f"rising to {settings['learning_rate']:g} and falling as a cosine to zero over each job, "
         f"weight decay {settings['weight_decay']:g}, batches of {settings['batch_size']}. "

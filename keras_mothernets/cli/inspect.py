@@ -47,6 +47,7 @@ def _describe(number: int, found: Cluster, members: list[Member], *, brief: bool
         rows.append([member.label, f"{total:,}", f"{plan.inherited:.1%}", _listed(plan.inserted)])
     table = text_table(["member", "parameters", "inherits", "inserts"], rows)
     title = f"MotherNet {number} has {mother.num_params:,} parameters and grows into"
+    table = "\n".join([table, *(f"apart because {reason}" for reason in found.apart)])
     return f"{title}\n{table}\n" if brief else f"{mother}\n\n{title}\n{table}\n"
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import keras
@@ -21,6 +21,9 @@ from keras_mothernets.errors import MotherNetsError, SurgeryError
 from keras_mothernets.member import Member, as_members
 from keras_mothernets.mothernet import mothernet, read_member
 
+# With more clusters, only what the search found out anyway is told of why they are apart.
+_ASK_UP_TO = 20
+
 DISTANCES = ("edit", "parameters")
 
 
@@ -34,12 +37,22 @@ class Cluster:
             from the MotherNet, copies not counted. As `km.explain(...).inherited`.
         members: These members.
         seed: Seed of the MotherNet's initial weights.
+        parted: Finds what `apart` says.
     """
 
     indices: tuple[int, ...]
     shared: tuple[float, ...]
     members: tuple[Member, ...] = field(repr=False, compare=False)
     seed: int = field(default=0, repr=False, compare=False)
+    parted: Callable[[], tuple[str, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @cached_property
+    def apart(self) -> tuple[str, ...]:
+        """Why members of other clusters cannot be in this one: a sentence for each such cluster.
+
+        Clusters of which nothing is said could have been one, but do not gain by it.
+        """
+        return self.parted()
 
     @cached_property
     def mothernet(self) -> keras.Model:
@@ -54,7 +67,8 @@ class Cluster:
             f"{member.label} ({share:.1%})"
             for member, share in zip(self.members, self.shared, strict=True)
         ]
-        return f"Cluster of {len(rows)}, with what each inherits: {', '.join(rows)}"
+        head = f"Cluster of {len(rows)}, with what each inherits: {', '.join(rows)}"
+        return "\n".join([head, *(f"  apart because {reason}" for reason in self.apart)])
 
 
 def cluster(
@@ -132,9 +146,23 @@ def cluster(
     if not is_allowed(mothers, partition):
         raise _too_few(mothers, partition, entries)
     return [
-        Cluster(group, mothers.shared(group), tuple(entries[number] for number in group), seed)
+        Cluster(
+            group,
+            mothers.shared(group),
+            tuple(entries[number] for number in group),
+            seed,
+            partial(_reasons, mothers, partition, group),
+        )
         for group in partition
     ]
+
+
+def _reasons(mothers: Mothers, partition: Sequence[Group], group: Group) -> tuple[str, ...]:
+    """Why a cluster could not have been one with the others, where that is so."""
+    others = [other for other in partition if other != group]
+    test = len(others) <= _ASK_UP_TO
+    found = [mothers.parting(group, other, test=test) for other in others]
+    return tuple(error.problem for error in found if error is not None)
 
 
 def _check_options(count: int, n_clusters: Any, min_shared: Any, distance: Any) -> None:
@@ -181,4 +209,5 @@ def _too_few(
         expected=obstacle[1].expected,
         received=obstacle[1].received,
         fix="Ask for more clusters, or make the members agree there",
+        details=obstacle[1].details,
     )

@@ -118,7 +118,8 @@ class Mothers:
         for pair in itertools.combinations(range(len(self)), 2):
             if not self._partings.test(*pair):
                 real = self._layout.array(layer_vector(self._common(pair)))
-                if (real != self._guess(pair).vector).any():
+                guess = self._guess(pair)
+                if guess is None or (real != guess.vector).any():
                     self._distrusted.add(pair)
         self._costs.clear()
 
@@ -133,6 +134,22 @@ class Mothers:
             return group, self._impossible[group]
         return found
 
+    def parting(self, group: Group, other: Group, *, test: bool) -> SurgeryError | None:
+        """Why two clusters cannot be one, by two members that part; None if none are known to.
+
+        Args:
+            group: A cluster.
+            other: Another one.
+            test: Whether to try the first members of both if nothing is known.
+        """
+        if test:
+            self._partings.test(group[0], other[0])
+        for first, second in itertools.product(group, other):
+            found = self._partings.explain((first, second))
+            if found is not None:
+                return found[1]
+        return None
+
     def _cost(self, group: Group) -> int:
         if len(group) <= 1:
             return 0
@@ -141,7 +158,8 @@ class Mothers:
             obstacles = self._obstacles(group)
             if obstacles:
                 return obstacles * VIOLATION
-            mother = self._settle(group) if self._is_distrusted(group) else self._guess(group)
+            mother = None if self._is_distrusted(group) else self._guess(group)
+            mother = mother or self._settle(group)
             if mother is None:
                 return VIOLATION
         return self._distance(group, mother) + self._starved(group, mother) * VIOLATION
@@ -175,12 +193,16 @@ class Mothers:
             return sum(share < self._min_shared for share in mother.shared)
         return sum(mother.params / self._params[member] < self._min_shared for member in group)
 
-    def _guess(self, group: Group) -> Mother:
+    def _guess(self, group: Group) -> Mother | None:
+        """The MotherNet by the layer vectors, None if there can be no network with such layers."""
         vector = self._vectors[list(group)].min(axis=0)
         if not (self._by_parameters or self._min_shared):
             return Mother(vector, 0)
         smallest = min(group, key=lambda member: self._params[member])
-        return Mother(vector, self._sizes[smallest].count(vector))
+        try:
+            return Mother(vector, self._sizes[smallest].count(vector))
+        except SurgeryError:
+            return None
 
     def _settle(self, group: Group) -> Mother | None:
         """The real MotherNet of a cluster, None if there is none."""

@@ -22,6 +22,7 @@ from keras_mothernets.graph.builder import (
     seeded,
 )
 from keras_mothernets.graph.keras_graph import is_from_applications
+from keras_mothernets.graph.precision import wide_floats
 from keras_mothernets.graph.reader import (
     check_readable,
     layer_variables,
@@ -58,4 +59,5 @@ __all__ = [
     "seeded",
     "shape_text",
     "text_table",
+    "wide_floats",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -51,12 +51,37 @@ def architecture_table(architecture: Architecture) -> str:
     ]
     rows += _chain_rows(architecture.tree, indent="")
     head = f"{architecture.name}: {architecture.num_params:,} parameters"
-    return f"{head}\n{text_table(('layer', 'does', 'settings', 'output', 'parameters'), rows)}"
+    table = text_table(("layer", "does", "settings", "output", "parameters"), rows)
+    return "\n".join([head, table, *_notes(architecture.tree)])
 
 
 def shape_text(shape: Shape) -> str:
     """A shape as people write it: `32 x 32 x 3`, with `?` for sizes that are not known."""
     return " x ".join("?" if size is None else str(size) for size in shape) or "scalar"
+
+
+def _notes(tree: Chain) -> list[str]:
+    """What a reader must know of the marks in the table, if there are any."""
+    regions = list(_regions(tree))
+    notes = []
+    if any(region.merge is not None for region in regions):
+        notes.append(
+            "| branch: one of several ways from the line above the first branch to the line"
+            " below the last"
+        )
+    if any(region.merge is None for region in regions):
+        notes.append(
+            "| kept whole: matched only with an identical skeleton, widened, never deepened; no"
+            " single tensor inside carries everything"
+        )
+    return notes
+
+
+def _regions(chain: Chain) -> Iterator[Region]:
+    for region in chain.regions:
+        yield region
+        for branch in region.branches:
+            yield from _regions(branch)
 
 
 def _chain_rows(chain: Chain, indent: str) -> list[tuple[str, str, str, str, str]]:
@@ -74,11 +99,13 @@ def _region_rows(
     region: Region, indent: str, seen: set[tuple[str, ...]]
 ) -> list[tuple[str, str, str, str, str]]:
     if region.merge is None:
-        head = (f"{indent}| whole region, kept as it is", "", "", "", "")
+        count = len({node.layer.path for node in region.nodes})
+        head = (f"{indent}| kept whole, {count} layers", "", "", "", "")
         return [head, *(_node_row(node, indent + "|  ", seen) for node in region.nodes)]
     rows = []
     for number, branch in enumerate(region.branches, start=1):
-        rows.append((f"{indent}| branch {number} of {len(region.branches)}", "", "", "", ""))
+        passes = "" if branch.items else "passes on"
+        rows.append((f"{indent}| branch {number} of {len(region.branches)}", passes, "", "", ""))
         rows += _chain_rows(branch, indent + "|  ")
     return [*rows, _node_row(region.merge, indent, seen)]
 

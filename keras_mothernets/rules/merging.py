@@ -34,6 +34,9 @@ class ElementwiseMergeRule(Rule):
     def same_class(self, first: Node, second: Node) -> bool:
         return first.layer.cls.__name__ == second.layer.cls.__name__
 
+    def commutes(self, node: Node) -> bool:
+        return "subtract" not in node.kind.lower()
+
     def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
         if not same(static_arguments(first), static_arguments(second)):
             return Refusal("they are called with different arguments")

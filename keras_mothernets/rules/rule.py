@@ -158,6 +158,10 @@ class Rule:
                 )
         return {key: value for key, value in changes.items() if value != first.config.get(key)}
 
+    def commutes(self, node: Node) -> bool:
+        """Whether a merge gives the same whatever the order of its inputs."""
+        return False
+
     def flow(
         self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
     ) -> tuple[Axes, ...]:

@@ -206,7 +206,7 @@ class Spaces:
         Raises:
             SurgeryError: Their sizes or their make-up differ.
         """
-        first, second = self.find(first), self.find(second)
+        first, second = self._essence(first), self._essence(second)
         if first == second:
             return
         if self.settles:
@@ -288,6 +288,14 @@ class Spaces:
             ]
         )
         return Map(index, entry.mother, signs)
+
+    def _essence(self, axis: Axis) -> Axis:
+        """An axis without factors of size one: a depthwise layer of one filter makes none."""
+        axis = self.find(axis)
+        if not isinstance(axis, Product):
+            return axis
+        parts = [self.find(part) for part in axis.factors if self.size(part) != (1, 1)]
+        return self._essence(parts[0]) if len(parts) == 1 else axis
 
     def _settle(self, first: Axis, second: Axis) -> None:
         """Lower the larger of two axes to the size of the other, where layers can make it so."""

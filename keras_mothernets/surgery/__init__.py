@@ -3,7 +3,8 @@
 from keras_mothernets.graph import clone
 from keras_mothernets.surgery.alignment import align
 from keras_mothernets.surgery.correspondence import Correspondence, correspond
-from keras_mothernets.surgery.edit import deepen, enlarge_kernels, widen
+from keras_mothernets.surgery.deepen import deepen
+from keras_mothernets.surgery.edit import enlarge_kernels, widen
 from keras_mothernets.surgery.hatch import apply_plan, can_hatch, hatch
 from keras_mothernets.surgery.pairs import Alignment
 from keras_mothernets.surgery.plan import HatchPlan, explain, make_plan, plan_pairs

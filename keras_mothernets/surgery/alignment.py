@@ -17,7 +17,8 @@ from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Architecture, Chain, Region, shape_text
 from keras_mothernets.rules import Refusal, Value, rule_for
 from keras_mothernets.surgery.pairs import Alignment
-from keras_mothernets.surgery.search import Goal, Search, output_shape
+from keras_mothernets.surgery.search import Goal, Search
+from keras_mothernets.surgery.stages import side_by_side
 
 
 def align(
@@ -50,8 +51,9 @@ def align(
     if isinstance(found, Refusal):
         verb = "be grown into" if grow_only else "share a mother with"
         raise SurgeryError(
-            f"`{first.name}` cannot {verb} `{second.name}`: {found}{_stages_text(first, second)}",
+            f"`{first.name}` cannot {verb} `{second.name}`: {found}",
             fix="Make the two agree there, or put them into different clusters",
+            details=side_by_side(first, second, search.parting),
         )
     return found
 
@@ -84,20 +86,6 @@ def _head(chain: Chain) -> int:
         if isinstance(item, Region) or rule_for(item).width is not None
     ]
     return makers[-1] if makers else -1
-
-
-def _stages_text(first: Architecture, second: Architecture) -> str:
-    ours, theirs = _stages(first), _stages(second)
-    if ours == theirs:
-        return ""
-    return f". Resolutions: `{first.name}` {' > '.join(ours)}; `{second.name}` {' > '.join(theirs)}"
-
-
-def _stages(architecture: Architecture) -> list[str]:
-    """The spatial sizes through which a network goes, repetitions left out."""
-    shapes = [architecture.inputs[0].shape, *map(output_shape, architecture.tree.items)]
-    texts = [shape_text(shape[:-1]) for shape in shapes if len(shape) > 1]
-    return [text for n, text in enumerate(texts) if n == 0 or texts[n - 1] != text]
 
 
 def _inputs_text(architecture: Architecture) -> str:

@@ -14,16 +14,9 @@ from typing import Any
 
 from keras_mothernets.graph import LINEAR, Chain, Node, Region
 from keras_mothernets.rules import Refusal, Value, rule_for
-from keras_mothernets.surgery.insertion import (
-    Item,
-    Side,
-    after,
-    insert,
-    insert_region,
-    joins_channels,
-    zero_point,
-)
-from keras_mothernets.surgery.pairs import Alignment, BranchPair, Pair, Path, RegionMatch, State
+from keras_mothernets.surgery.branches import meet_branches
+from keras_mothernets.surgery.insertion import Item, Side, after, insert, insert_region
+from keras_mothernets.surgery.pairs import Alignment, Pair, Path, RegionMatch, State
 
 
 @dataclass(frozen=True)
@@ -55,6 +48,7 @@ class Search:
         self._refusals: dict[tuple[int, int], list[str]] = {}
         self._near_misses: set[tuple[int, int]] = set()
         self._furthest = (0, 0)
+        self.parting = (0, 0)
 
     def run(self) -> Alignment | Refusal:
         """The best way through the table, or why there is none."""
@@ -205,6 +199,7 @@ class Search:
             self._near_misses or {self._furthest},
             key=lambda cell: (min(cell), -abs(cell[0] - cell[1])),
         )
+        self.parting = (i, j)
         reasons = self._telling(i, j)
         if not reasons:
             left = [*self._first[i:], *self._second[j:]]
@@ -226,8 +221,8 @@ def _same_sort(first: Item, second: Item) -> bool:
     """Whether two items do the same kind of thing, perhaps with other settings."""
     if isinstance(first, Region) or isinstance(second, Region):
         return isinstance(first, Region) and isinstance(second, Region)
-    if first.activation is not None:
-        return second.activation is not None
+    if first.activation is not None or second.activation is not None:
+        return first.activation is not None and second.activation is not None
     return first.layer.cls is second.layer.cls
 
 
@@ -291,7 +286,11 @@ def _meet_regions(
     changes = meet(first.merge, second.merge, goal.grow_only, goal.check_widths)
     if isinstance(changes, Refusal):
         return changes
-    found = _meet_branches(first, second, goal, value, shape)
+
+    def align(ours: Chain, theirs: Chain) -> Alignment | Refusal:
+        return Search(ours, theirs, goal, value, shape).run()
+
+    found = meet_branches(first, second, align, may_drop=not goal.grow_only)
     if isinstance(found, Refusal):
         return found
     branches, alignments = found
@@ -305,88 +304,6 @@ def _meet_regions(
     whole = all(alignment.is_whole for alignment in alignments)
     whole = whole and len(first.branches) == len(second.branches)
     return _Meeting(pair, params, rule.merge_value(first.merge, values), whole)
-
-
-def _meet_branches(
-    first: Region, second: Region, goal: Goal, value: Value, shape: tuple[int | None, ...]
-) -> tuple[tuple[BranchPair, ...], list[Alignment]] | Refusal:
-    """Match branches in their order; what only one region has must be able to give nothing."""
-    table: dict[tuple[int, int], Alignment | Refusal] = {}
-    rows, columns = len(first.branches), len(second.branches)
-
-    def aligned(i: int, j: int) -> Alignment | Refusal:
-        if (i, j) not in table:
-            search = Search(first.branches[i], second.branches[j], goal, value, shape)
-            table[i, j] = search.run()
-        return table[i, j]
-
-    if rows == columns:
-        straight = [aligned(n, n) for n in range(rows)]
-        good = [found for found in straight if isinstance(found, Alignment)]
-        if len(good) == rows:
-            return tuple(BranchPair(n, n, a.pairs) for n, a in enumerate(good)), good
-    best = _best_branches(first, second, goal, aligned)
-    if isinstance(best, Refusal):
-        refused = [found for found in table.values() if isinstance(found, Refusal)]
-        return refused[0] if refused and rows == columns else best
-    return best
-
-
-def _best_branches(
-    first: Region, second: Region, goal: Goal, aligned: Any
-) -> tuple[tuple[BranchPair, ...], list[Alignment]] | Refusal:
-    """The order-preserving matching of branches with the most parameters."""
-    rows, columns = len(first.branches), len(second.branches)
-    Entry = tuple[tuple[int, int], tuple[BranchPair, ...], list[Alignment]]
-    cells: dict[tuple[int, int], Entry] = {(0, 0): ((0, 0), (), [])}
-    reason: Refusal = Refusal("their branches do not correspond")
-
-    def offer(cell: tuple[int, int], entry: Entry) -> None:
-        if cell not in cells or entry[0] > cells[cell][0]:
-            cells[cell] = entry
-
-    for i in range(rows + 1):
-        for j in range(columns + 1):
-            if (i, j) not in cells:
-                continue
-            (params, count), done, used = cells[i, j]
-            if i < rows and j < columns:
-                found = aligned(i, j)
-                if isinstance(found, Alignment):
-                    pair = BranchPair(i, j, found.pairs)
-                    score = (params + found.params, count + 1)
-                    offer((i + 1, j + 1), (score, (*done, pair), [*used, found]))
-            if j < columns:
-                extra = _extra_branch(second, j)
-                if isinstance(extra, Refusal):
-                    reason = extra
-                else:
-                    pair = BranchPair(None, j, zeroed=extra)
-                    offer((i, j + 1), ((params, count), (*done, pair), used))
-            if (
-                i < rows
-                and not goal.grow_only
-                and not isinstance(extra := _extra_branch(first, i), Refusal)
-            ):
-                pair = BranchPair(i, None, zeroed=extra)
-                offer((i + 1, j), ((params, count), (*done, pair), used))
-    if (rows, columns) not in cells or not cells[rows, columns][2]:
-        return reason
-    return cells[rows, columns][1:]
-
-
-def _extra_branch(region: Region, number: int) -> Node | None | Refusal:
-    """How a branch of one network only gives nothing: a zeroed node; None if none is needed."""
-    assert region.merge is not None
-    kind = rule_for(region.merge).merge
-    if kind == "sum":
-        return zero_point(region.branches[number])
-    if kind == "concat" and region.branches[number].items and joins_channels(region.merge):
-        return None
-    return Refusal(
-        f"a further branch of {region.merge.kind} `{region.merge.name}` cannot be made to give"
-        " nothing"
-    )
 
 
 def meet(

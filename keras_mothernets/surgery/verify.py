@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from keras_mothernets.graph import (
     clone,
     copy_into_flat,
     read,
+    wide_floats,
 )
 from keras_mothernets.rules import Maps
 from keras_mothernets.surgery.alignment import check_interface
@@ -68,18 +70,9 @@ def max_deviation(
         )
     architecture = read(model_a)
     check_interface(architecture, read(model_b))
-    inputs = random_inputs(architecture, batch_size=batch_size, seed=seed, dtype=dtype)
-    outputs = []
-    for model in (model_a, model_b):
-        copied = clone(model, dtype=dtype)
-        try:
-            outputs.append(_run(copied, inputs, training))
-        except Exception as error:
-            raise MotherNetsError(
-                f"`{model.name}` cannot be run in {dtype}",
-                received=reason_of(error),
-                fix='Where the backend lacks a kernel for that type, use `dtype="float32"`',
-            ) from error
+    with wide_floats() if dtype == "float64" else nullcontext():
+        inputs = random_inputs(architecture, batch_size=batch_size, seed=seed, dtype=dtype)
+        outputs = [_run_in(dtype, model, inputs, training) for model in (model_a, model_b)]
     return _deviation(*outputs)
 
 
@@ -175,6 +168,18 @@ def _vocabulary(architecture: Architecture, tensor: int) -> int | None:
             if not node.layer.variables:
                 reachable |= set(node.outputs)
     return None
+
+
+def _run_in(dtype: str, model: keras.Model, inputs: Any, training: bool) -> list[np.ndarray]:
+    copied = clone(model, dtype=dtype)
+    try:
+        return _run(copied, inputs, training)
+    except Exception as error:
+        raise MotherNetsError(
+            f"`{model.name}` cannot be run in {dtype}",
+            received=reason_of(error),
+            fix='Where the backend lacks a kernel for that type, use `dtype="float32"`',
+        ) from error
 
 
 def _run(model: keras.Model, inputs: Any, training: bool) -> list[np.ndarray]:

@@ -79,3 +79,42 @@ def _edited(base: Architecture, changes: dict[str, tuple[float, int]], name: str
         shape = out
     tree = replace(base.tree, items=tuple(nodes))
     return replace(base, name=name, nodes=tuple(nodes), tree=tree)
+
+
+def families() -> list[keras.Model]:
+    """A small and a large network of four families: plain, residual, dense, transformer."""
+    shape, classes = (8, 8, 3), 3
+    found: list[keras.Model] = []
+    for size, blocks in enumerate(([[(3, 4)], [(3, 8)]], [[(3, 4)] * 2, [(3, 12)]])):
+        of = {"width": 0.25, "depth": 8 + 6 * size}
+        heads = {"num_heads": 2, "key_dim": 2, "depth": 1 + size}
+        found += [
+            zoo.vgg(shape, classes, blocks, name=f"plain{size}"),
+            zoo.resnet(shape, classes, **of, name=f"residual{size}"),  # type: ignore[arg-type]
+            zoo.densenet(shape, classes, depth=7 + 3 * size, growth=2, name=f"connected{size}"),
+            zoo.vit(shape, classes, **heads, name=f"attentive{size}"),  # type: ignore[arg-type]
+        ]
+    return found
+
+
+def mobile(blocks: int, activation: str, width: int, name: str) -> keras.Model:
+    """Inverted residuals as in MobileNetV3: padding, depthwise convolution, gate; two kinds."""
+    layers = keras.layers
+    x = inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(width, 3, padding="same", name="stem")(x)
+    for block in range(blocks):
+        y = layers.Conv2D(2 * width, 1, name=f"block{block}_expand")(x)
+        y = layers.BatchNormalization(name=f"block{block}_expand_norm")(y)
+        y = layers.Activation(activation, name=f"block{block}_expand_{activation}")(y)
+        y = layers.DepthwiseConv2D(3, padding="same", name=f"block{block}_depthwise")(y)
+        gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"block{block}_mean")(y)
+        gate = layers.Conv2D(width, 1, activation="relu", name=f"block{block}_squeeze")(gate)
+        gate = layers.Conv2D(2 * width, 1, name=f"block{block}_excite")(gate)
+        gate = layers.Activation("hard_sigmoid", name=f"block{block}_gate")(gate)
+        y = layers.Multiply(name=f"block{block}_gated")([y, gate])
+        y = layers.Conv2D(width, 1, name=f"block{block}_project")(y)
+        x = layers.Add(name=f"block{block}_add")([x, y])
+    x = layers.ZeroPadding2D(((0, 1), (0, 1)), name="pad")(x)
+    x = layers.DepthwiseConv2D(3, strides=2, padding="valid", name="down")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(inputs, layers.Dense(3, name="head")(x), name=name)

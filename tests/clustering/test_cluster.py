@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 import pytest
-from clustering_networks import dense_chain, mlp, random_mlps
+from clustering_networks import dense_chain, families, mlp, mobile, random_mlps
 
 from keras_mothernets import Member, MotherNetsError, SurgeryError, explain
 from keras_mothernets.clustering import Cluster, cluster
@@ -80,6 +80,52 @@ def test_members_that_share_no_mother_part_by_themselves() -> None:
     assert _indices(cluster(members, min_shared=0.01)) == [(0, 2, 4), (1, 3)]
     # Many members are searched in another way.
     assert _indices(cluster(members * 2, 2)) == [(0, 2, 4, 5, 7, 9), (1, 3, 6, 8)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [{"n_clusters": 4}, {"n_clusters": 4, "distance": "parameters"}, {"min_shared": 0.01}],
+    ids=["edit", "parameters", "min_shared"],
+)
+def test_families_part_by_themselves(options: dict[str, Any]) -> None:
+    members = families()
+    clusters = cluster(members, **options)
+    assert _indices(clusters) == [(0, 4), (1, 5), (2, 6), (3, 7)]
+    for found in clusters:
+        assert len(found.apart) == 3, "it parts from every other cluster"
+    # Many members are searched in another way.
+    many = cluster(members * 2, **options)
+    assert _indices(many) == [(0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15)]
+
+
+def test_a_cluster_says_why_it_is_apart() -> None:
+    plain, residual = families()[:2]
+    first, second = cluster([plain, residual], 2)
+    (reason,) = first.apart
+    assert reason.startswith("`plain0` cannot share a mother with `residual0`: `block1_pool` does")
+    assert str(first).splitlines()[1] == f"  apart because {reason}"
+    assert second.apart[0].startswith("`residual0` cannot share a mother with `plain0`")
+    # These two could share a mother; that they do not is the user's choice.
+    assert [found.apart for found in cluster([mlp(8), mlp(16)], 2)] == [(), ()]
+
+
+def test_mobile_networks_of_two_activations_part() -> None:
+    members = [
+        mobile(1, "relu", 2, "relu_small"),
+        mobile(1, "hard_silu", 2, "silu_small"),
+        mobile(2, "relu", 3, "relu_large"),
+        mobile(2, "hard_silu", 3, "silu_large"),
+    ]
+    first, second = cluster(members, 2)
+    assert _indices([first, second]) == [(0, 2), (1, 3)]
+    assert "`relu_small` cannot share a mother with `silu_small`" in str(first)
+    with pytest.raises(SurgeryError, match="1 cluster is too few") as caught:
+        cluster(members)
+    sentence, header, *rows = str(caught.value).splitlines()
+    assert sentence.endswith("make the members agree there.")
+    assert header.split() == ["`relu_small`", "`silu_small`"]
+    assert [row for row in rows if row.endswith("<- they part here")] == [rows[1]]
 
 
 def test_layer_vectors_do_not_hide_what_cannot_be_inserted() -> None:

@@ -170,7 +170,7 @@ def test_a_tangle_is_one_region() -> None:
     assert isinstance(region, Region)
     assert region.branches == ()
     assert len(region.nodes) == 5
-    assert "whole region" in str(read(model))
+    assert "| kept whole: matched only with an identical skeleton" in str(read(model))
 
 
 def test_training_false_of_a_nested_call_reaches_the_layers_inside() -> None:

@@ -10,7 +10,7 @@ from grown import EXACT, Pick, networks
 from keras import layers, ops
 
 from keras_mothernets import GraphError, SurgeryError, hatch, max_deviation, register_rule
-from keras_mothernets.rules import probe_elementwise
+from keras_mothernets.rules import Rule, probe_elementwise
 
 
 class Bend(layers.Layer):
@@ -44,7 +44,7 @@ def test_a_layer_that_passes_can_be_registered() -> None:
 
 @pytest.mark.parametrize("layer", [ops.sin, layers.ReLU(), layers.Dropout(0.5)])
 def test_what_treats_every_number_for_itself_passes(layer: Any) -> None:
-    probe_elementwise(layer, shapes=[(4,), (3, 4, 5)])
+    assert isinstance(probe_elementwise(layer, shapes=[(4,), (3, 4, 5)]), Rule)
 
 
 @pytest.mark.parametrize(

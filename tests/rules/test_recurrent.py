@@ -193,11 +193,12 @@ def test_copies_of_a_unit_are_told_apart_by_training() -> None:
         return keras.Model(x, layers.Dense(1)(layers.LSTM(w(1, 2))(x)))
 
     hatched = hatch(*networks(make))
-    kernel = hatched.layers[1].weights[0]
+    kernel = hatched.layers[1].get_weights()[0]
     assert np.array_equal(kernel[:, 0], kernel[:, 1])
     hatched.compile("sgd", "mse")
     x = np.random.default_rng(0).normal(size=(8, *SEQUENCE))
     hatched.fit(x, np.ones((8, 1)), epochs=2, verbose=0)
+    kernel = hatched.layers[1].get_weights()[0]
     assert np.abs(kernel[:, 0] - kernel[:, 1]).max() > 1e-6
 
 

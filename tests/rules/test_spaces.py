@@ -83,6 +83,20 @@ def test_a_pinned_axis_must_not_grow(mother: int, member: int, fragment: str) ->
         spaces.pin(spaces.new(mother, member), "it is the output")
 
 
+def test_a_factor_of_one_does_not_make_an_axis_another() -> None:
+    """A depthwise convolution's channels, joined with what it read, once led in a circle."""
+    spaces = Spaces()
+    channels, multiplier = spaces.new(3, 5), spaces.new(1, 1)
+    spaces.join(channels, Product((channels, multiplier)))
+    assert (_index(spaces, channels) == _index(spaces, Product((channels, multiplier)))).all()
+    other = spaces.new(3, 5)
+    spaces.join(Product((other, multiplier)), channels)
+    spaces.join(channels, other)
+    assert (_index(spaces, other) == _index(spaces, channels)).all()
+    with pytest.raises(SurgeryError, match="different sizes"):
+        spaces.join(channels, Product((channels, spaces.new(1, 2))))
+
+
 def test_what_does_not_fit_is_refused() -> None:
     spaces = Spaces()
     with pytest.raises(SurgeryError, match="different sizes"):
