@@ -73,7 +73,7 @@ def gated(x: Any, w: Any) -> Any:
 
 def heads(x: Any, w: Any) -> Any:
     x = stream(x, w)
-    return layers.MultiHeadAttention(w(2, 3), w(2, 8), value_dim=w(2, 3))(x, x)
+    return layers.MultiHeadAttention(w(2, 3), w(2, 8), value_dim=w(2, 5))(x, x)
 
 
 def groups(x: Any, w: Any) -> Any:
@@ -164,10 +164,6 @@ def attention(x: Any, w: Any) -> Any:
 
 def dotted(x: Any, w: Any) -> Any:
     return layers.Dot(-1)([stream(x, w), stream(x, w)])
-
-
-def sliced(x: Any, w: Any) -> Any:
-    return stream(x, w)[:, -2:]
 
 
 # --- faults ------------------------------------------------------------------------------------
@@ -464,7 +460,6 @@ DEMANDS: dict[str, tuple[Patch, Any, Body]] = {
         _drop(AttentionRule, "contract", lambda self, *args: None), SEQUENCE, attention,
     ),
     "dot of other widths": (_no_pins, VECTOR, dotted),
-    "slice of other widths": (_no_pins, VECTOR, sliced),
 }  # fmt: skip
 
 

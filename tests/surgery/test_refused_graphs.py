@@ -1,4 +1,4 @@
-"""Graphs and pairs that must be refused: each message names layer, network and a way out."""
+"""Graphs and pairs that are refused: each message names layer, network and way out."""
 
 from __future__ import annotations
 
