@@ -101,7 +101,7 @@ def mobile(blocks: int, activation: str, width: int, name: str) -> keras.Model:
     """Inverted residuals as in MobileNetV3: padding, depthwise convolution, gate; two kinds."""
     layers = keras.layers
     x = inputs = keras.Input((8, 8, 3))
-    x = layers.Conv2D(width, 3, padding="same", name="stem")(x)
+    x = layers.Conv2D(width, 3, padding="same", activation=activation, name="stem")(x)
     for block in range(blocks):
         y = layers.Conv2D(2 * width, 1, name=f"block{block}_expand")(x)
         y = layers.BatchNormalization(name=f"block{block}_expand_norm")(y)
