@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -264,7 +263,7 @@ BAD: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] = 
             [cnn("one", conv(), MAX(2), conv(name="c2")), cnn("two", conv(), conv(name="c2"))]
         ),
         SurgeryError,
-        ("`one`", "`two`", "8 x 8 > 4 x 4"),
+        ("`one`", "`two`", "8 x 8", "4 x 4", "they part here"),
     ),
     "other_pooling": (
         lambda: hatch(
@@ -575,9 +574,10 @@ def test_bad_input_ends_in_a_sentence_that_names_the_culprit(name: str) -> None:
     message = str(caught.value)
     for fragment in fragments:
         assert fragment in message, message
-    assert re.fullmatch(r"[^\n]+\.", message), "one line that ends with a full stop"
-    assert len(message) < 700, message
-    assert ".." not in message.replace("...", ""), message
+    sentence = message.partition("\n")[0]  # below it stands a table of stages where two part
+    assert sentence.endswith("."), "one line that ends with a full stop"
+    assert len(sentence) < 700, message
+    assert ".." not in sentence.replace("...", ""), message
 
 
 def test_the_same_calls_work_on_good_input() -> None:

@@ -362,7 +362,7 @@ REFUSED: dict[str, tuple[tuple[Build, ...], tuple[str, ...]]] = {
             lambda x: layers.GlobalMaxPooling2D()(conv()(x)),
             lambda x: layers.GlobalMaxPooling2D()(layers.MaxPooling2D(name="pool")(conv()(x))),
         ),
-        ("`one`", "`two`", "8 x 8 > 4 x 4", "clusters"),
+        ("`one`", "`two`", "8 x 8", "4 x 4", "they part here", "clusters"),
     ),
     "another padding of zeros": (
         pair(
@@ -490,8 +490,9 @@ def test_what_must_be_refused_is_refused_with_the_layer_the_network_and_the_way_
     assert isinstance(caught.value, (GraphError, SurgeryError))
     for piece in pieces:
         assert re.search(re.escape(piece), message), message
-    assert re.fullmatch(r"[^\n]+\.", message), "one line that ends with a full stop"
-    assert len(message) < 500, message
+    sentence = message.partition("\n")[0]  # below it stands a table of stages where two part
+    assert sentence.endswith("."), "one line that ends with a full stop"
+    assert len(sentence) < 500, message
 
 
 @pytest.mark.parametrize("name", [name for name in REFUSED if len(REFUSED[name][0]) == 2])
