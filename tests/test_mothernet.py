@@ -103,6 +103,18 @@ def test_pairs_of_an_activation_lower_the_width() -> None:
     assert units == [3, 3]
 
 
+def test_an_activation_stays_where_its_layer_goes() -> None:
+    """Two convolutions that cannot meet go; what was fused to them stands first then."""
+    members = []
+    for rate in (1, 2):
+        conv = layers.Conv2D(4, 3, padding="same", dilation_rate=rate, activation="tanh")
+        model = keras.Sequential([keras.Input((8, 8, 3)), conv, layers.Flatten(), layers.Dense(3)])
+        members.append(randomise(model, rate))
+    mother = mothernet(members)
+    assert [type(layer).__name__ for layer in mother.layers[1:3]] == ["Activation", "Flatten"]
+    _below_all(members)
+
+
 def test_dropout_that_one_member_lacks_is_left_out() -> None:
     with_it = Network((5,), (Unit("dense", dropout=0.2),)).build("with")
     without = Network((5,), (Unit("dense", size=6),)).build("without")

@@ -97,7 +97,9 @@ def _detach(nodes: Sequence[Node]) -> list[Node]:
     """Make a fused activation a layer of its own where it now follows another layer."""
     makers = {tensor: node.layer.path for node in nodes for tensor in node.outputs}
     return [
-        _standing_alone(node) if node.fused and makers[node.inputs[0]] != node.layer.path else node
+        _standing_alone(node)
+        if node.fused and makers.get(node.inputs[0]) != node.layer.path
+        else node
         for node in nodes
     ]
 
