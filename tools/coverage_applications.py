@@ -82,7 +82,7 @@ def measure(name: str) -> parts.Row:
     try:
         architecture = read(model)
     except MotherNetsError as error:
-        return row | {"read": f"refused: {error}"}
+        return row | {"read": f"refused: {parts.sentence(error)}"}
     row |= {"read": "yes", "layers": str(len(architecture.layers))}
     unknown = without_rule(architecture)
     row["without a rule"] = ", ".join(unknown) or "none"
@@ -129,10 +129,10 @@ def widen(model: Any, architecture: Any, reference: parts.Reference) -> tuple[An
     try:
         widened = km.widen(model, sizes)
     except MotherNetsError as error:
-        return None, f"refused: {error}"
+        return None, f"refused: {parts.sentence(error)}"
     even = sum(len(group.layers) for group in groups if group.must_divide)
     count = f"{len(sizes)} layers" + (f", {even} of them even" if even else "")
-    return widened, f"{count}, {parts.shown(reference.deviation(widened))}"
+    return widened, f"{count}, {reference.shown(reference.deviation(widened))}"
 
 
 def deepen(model: Any, architecture: Any, reference: parts.Reference) -> str:
@@ -161,9 +161,9 @@ def repeat(model: Any, places: Sequence[str], reference: parts.Reference) -> str
         try:
             deepened = km.deepen(model, after=layer)
         except MotherNetsError as error:
-            reasons.append(f"refused: {error}")
+            reasons.append(f"refused: {parts.sentence(error)}")
             continue
-        return f"`{layer}`, {parts.shown(reference.deviation(deepened))}"
+        return f"`{layer}`, {reference.shown(reference.deviation(deepened))}"
     return reasons[0]
 
 
@@ -182,8 +182,8 @@ def mother(model: Any, widened: Any, reference: parts.Reference) -> str:
         # The mother is the network itself, so its weights may as well be the network's.
         hatched = km.hatch(model, widened, seed=1)
     except MotherNetsError as error:
-        return f"refused: {error}"
-    return f"the network, {parts.shown(reference.deviation(hatched))}"
+        return f"refused: {parts.sentence(error)}"
+    return f"the network, {reference.shown(reference.deviation(hatched))}"
 
 
 if __name__ == "__main__":

@@ -191,13 +191,13 @@ def measure(name: str) -> parts.Row:
     try:
         mother = parts.randomise(km.mothernet(members), seed=9)
     except MotherNetsError as error:
-        return row | {"mother": f"refused: {error}"}
+        return row | {"mother": f"refused: {parts.sentence(error)}"}
     equal = [member.name for member in members if same_architecture(mother, member)]
     reference = parts.Reference(mother)
     deviations, shares = [], []
     for seed, member in enumerate(members):
         shares.append(f"{100 * km.explain(mother, member).inherited:.0f} %")
-        deviations.append(parts.shown(reference.deviation(km.hatch(mother, member, seed=seed))))
+        deviations.append(reference.shown(reference.deviation(km.hatch(mother, member, seed=seed))))
     return row | {
         "mother": f"yes, {len(mother.layers)} layers",
         "is the member": ", ".join(equal) or "none",

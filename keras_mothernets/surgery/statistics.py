@@ -8,7 +8,7 @@ the BatchNormalization and activations before it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -22,6 +22,7 @@ from keras_mothernets.graph import (
     live_layers,
 )
 from keras_mothernets.rules import Statistics, rule_for
+from keras_mothernets.rules.shape import GlobalPoolingRule, ResizingRule
 
 
 def measure(
@@ -58,7 +59,8 @@ def derive(mother: keras.Model, architecture: Architecture, tensor: int) -> Stat
     """Statistics in closed form: behind a BatchNormalization each channel is nearly normal.
 
     Its mean is beta and its standard deviation |gamma|; what activations after
-    it make of that follows by quadrature. Pooling in between is passed over.
+    it make of that follows by quadrature. Pooling in between is passed over; where branches
+    are summed they are taken as independent.
 
     Args:
         mother: The live mother.
@@ -66,25 +68,49 @@ def derive(mother: keras.Model, architecture: Architecture, tensor: int) -> Stat
         tensor: Number of the tensor.
 
     Returns:
-        The statistics, or None if no BatchNormalization stands before it.
+        The statistics, or None if not every way to it comes from a BatchNormalization.
     """
+    makers = {out: node for node in architecture.nodes for out in node.outputs}
+    layers = live_layers(mother)
+    return _derived(tensor, makers, lambda node: _normal(layers[node.layer.path]))
+
+
+def _derived(
+    tensor: int, makers: Mapping[int, Node], normal: Callable[[Node], Statistics]
+) -> Statistics | None:
     behind: list[Node] = []
-    for node in _upstream(architecture, tensor):
+    while tensor in makers:
+        node = makers[tensor]
+        rule = rule_for(node)
         if node.layer.cls is keras.layers.BatchNormalization and node.activation is None:
-            return _through(_normal(live_layers(mother)[node.layer.path]), behind[::-1])
-        if node.activation is None and node.layer.variables:
+            return _through(normal(node), behind[::-1])
+        if rule.merge is not None:
+            met = _met(node, [_derived(number, makers, normal) for number in node.inputs])
+            return _through(met, behind[::-1]) if met is not None else None
+        if not (node.activation is not None or rule.is_transparent or _keeps_channels(node)):
             return None
         behind.append(node)
+        tensor = node.inputs[0]
     return None
 
 
-def _upstream(architecture: Architecture, tensor: int) -> Sequence[Node]:
-    makers = {out: node for node in architecture.nodes for out in node.outputs}
-    found = []
-    while tensor in makers:
-        found.append(makers[tensor])
-        tensor = makers[tensor].inputs[0]
-    return found
+def _keeps_channels(node: Node) -> bool:
+    """Whether channels pass one by one, as in pooling; its numbers are taken as they were."""
+    return isinstance(rule_for(node), (ResizingRule, GlobalPoolingRule))
+
+
+def _met(node: Node, branches: Sequence[Statistics | None]) -> Statistics | None:
+    """Statistics where branches meet: side by side, or summed as if they were independent."""
+    known = [branch for branch in branches if branch is not None]
+    means, variances = [b.mean for b in known], [b.variance for b in known]
+    rule = rule_for(node)
+    if len(known) < len(branches):
+        return None
+    if rule.merge == "sum" and len({branch.mean.shape for branch in known}) == 1:
+        return Statistics(np.sum(means, axis=0), np.sum(variances, axis=0))
+    if rule.merge == "concat" and rule.channel_axis(node) == len(node.output_shapes[0]) - 1:
+        return Statistics(np.concatenate(means), np.concatenate(variances))
+    return None
 
 
 def _normal(layer: Any) -> Statistics:
