@@ -103,7 +103,7 @@ def test_a_cluster_says_why_it_is_apart() -> None:
     plain, residual = families()[:2]
     first, second = cluster([plain, residual], 2)
     (reason,) = first.apart
-    assert reason.startswith("`plain0` cannot share a mother with `residual0`: `block1_pool` does")
+    assert reason.startswith("`plain0` cannot share a mother with `residual0`: `stage2_unit1_add`")
     assert str(first).splitlines()[1] == f"  apart because {reason}"
     assert second.apart[0].startswith("`residual0` cannot share a mother with `plain0`")
     # These two could share a mother; that they do not is the user's choice.
