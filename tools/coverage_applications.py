@@ -45,7 +45,7 @@ SECTION = parts.Section(
     " it. *Mother*: what the MotherNet of the network and its widened version is, and how far the"
     " version hatched from it is from the network.\n\n"
     "Deep networks with random weights magnify rounding. Where a deviation above 1e-10 stands,"
-    " *last digit* is how far the outputs move if the last digit of the inputs does.\n\n"
+    " *last digit* is how far the outputs move if the last digit of the weights does.\n\n"
     "In networks that store float32, an inserted BatchNormalization is an identity only as well as"
     " float32 can say it: with a scale the one layer was off by 1e-11 at most over 512 random"
     " channels; without one (InceptionV3, InceptionResNetV2) its variance alone must make it an"

@@ -150,28 +150,32 @@ def randomise(model: Any, seed: int = 0) -> Any:
     return model
 
 
+def _nudged(model: Any) -> Any:
+    """A copy of which every weight is off by one in its last digit, up or down."""
+    import keras
+    import numpy as np
+
+    from keras_mothernets.graph import clone
+
+    generator = np.random.default_rng(0)
+    copy = clone(model, dtype="float64")
+    for variable in copy.weights:
+        value = keras.ops.convert_to_numpy(variable.value)
+        if value.dtype.kind == "f":
+            variable.assign(value * (1 + NUDGE * generator.choice([-1, 1], value.shape)))
+    return copy
+
+
 class Reference:
     """What a model computes in float64 on random examples; others are compared with it."""
 
     def __init__(self, model: Any, examples: int = 1) -> None:
-        import keras
-        import numpy as np
-
         from keras_mothernets.graph import read
         from keras_mothernets.surgery.verify import random_inputs
 
         self._inputs = random_inputs(read(model), batch_size=examples, seed=0, dtype="float64")
         self._outputs = self._run(model, self._inputs)
-        generator = np.random.default_rng(0)
-
-        def nudge(x: Any) -> Any:
-            values = keras.ops.convert_to_numpy(x)
-            if values.dtype.kind != "f":
-                return x
-            return values * (1 + NUDGE * generator.choice([-1, 1], values.shape))
-
-        nudged = keras.tree.map_structure(nudge, self._inputs)
-        self.rounding = self._worst(self._run(model, nudged))
+        self.rounding = self._worst(self._run(_nudged(model), self._inputs))
 
     def deviation(self, other: Any) -> float:
         """As `max_deviation`, with the model's own outputs computed only once."""
@@ -180,8 +184,8 @@ class Reference:
     def shown(self, deviation: float) -> str:
         """A deviation as text, marked if it is no number, or larger than rounding explains.
 
-        Deep networks with random weights magnify: where the last digit of the inputs alone moves
-        the outputs by more than the bound, ten times that is the bound.
+        Deep networks with random weights magnify: where the last digit of the weights moves the
+        outputs by more than a tenth of the bound, ten times that is the bound.
         """
         if deviation == 0:
             return "0"
