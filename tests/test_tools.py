@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import compare_cifar10  # noqa: E402
 import compare_report  # noqa: E402
+import coverage_parts  # noqa: E402
 
 from keras_mothernets import zoo  # noqa: E402
 from keras_mothernets.errors import MotherNetsError  # noqa: E402
@@ -84,3 +85,13 @@ def test_multiplications_of_v5_are_those_of_the_paper() -> None:
     members = zoo.v5((32, 32, 3), 10, batch_norm=False)
     counts = [round(compare_cifar10.multiplications(m.model) / 1e6, 1) for m in members]
     assert counts == [228.3, 237.7, 319.4, 313.2, 398.1]
+
+
+def test_a_coverage_table_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    section = coverage_parts.Section("things", ("name", "read"), "Text.")
+    rows = {name: section.row(name, "yes") for name in ("one", "two")}
+    path = tmp_path / "table.md"
+    for _ in range(2):
+        section.write(path, rows)
+        assert section.read(path) == rows
+    assert path.read_text().count("---") == 2

@@ -94,9 +94,9 @@ class Section:
         rows = {}
         for line in _sections(path).get(self.title, "").splitlines():
             cells = [cell.strip() for cell in line.strip("|").split("|")]
-            if line.startswith("| ") and len(cells) == len(self.columns):
+            is_row = line.startswith("| ") and cells[0] not in (self.columns[0], "---")
+            if is_row and len(cells) == len(self.columns):
                 rows[cells[0]] = dict(zip(self.columns, cells, strict=True))
-        rows.pop(self.columns[0], None)
         return rows
 
     def write(self, path: Path, rows: dict[str, Row]) -> None:
