@@ -10,7 +10,8 @@ member allows for every channel space of the common network.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from keras_mothernets.errors import SurgeryError, naming
@@ -49,6 +50,28 @@ def settle_widths(common: Architecture, members: Sequence[Architecture]) -> Arch
     raise SurgeryError("No widths were found that all members can be grown from")
 
 
+@dataclass(frozen=True)
+class _Even:
+    """A member's demand that each channel of an axis has the same number of copies.
+
+    Args:
+        member: Its name.
+        size: Its size of the axis.
+        repeats: How often the common network's channels stand in the axis.
+        parts: Number of groups into which they must fall.
+    """
+
+    member: str
+    size: int
+    repeats: int
+    parts: int
+
+    def holds(self, width: int) -> bool:
+        """Whether the demand is met by a width of the common network."""
+        repeated = self.repeats * width
+        return self.size % repeated == 0 and repeated % self.parts == 0
+
+
 class _Room:
     """What the members allow for each atom of the common network's own channel spaces."""
 
@@ -58,8 +81,7 @@ class _Room:
         self._axes = {path: axis for path, axis, _ in _made(self._itself)}
         self._limits: dict[Atom, int] = {}
         self._member = ""
-        self._divided: dict[Atom, dict[str, int]] = {}
-        self._parts: dict[Atom, int] = {}
+        self._even: dict[Atom, list[_Even]] = {}
 
     def add(self, member: Architecture) -> None:
         """Note what one member allows."""
@@ -98,15 +120,16 @@ class _Room:
                     changes[node.outputs[0]] = following
         return changes
 
-    def _note(self, own: Atom, other: Atom, spaces: Spaces) -> None:
+    def _note(self, own: Atom, other: Atom, spaces: Spaces, *, repeats: int = 1) -> None:
+        """Note the room that an axis of the member leaves for `repeats` times an atom."""
         limit, size = spaces.limits(other)
         if limit is None or size is None:
             return
-        self._limits[own] = min(limit, self._limits.get(own, limit))
+        room = limit // repeats
+        self._limits[own] = min(room, self._limits.get(own, room))
         parts = spaces.must_divide(other)
         if parts is not None:
-            self._divided.setdefault(own, {})[self._member] = size
-            self._parts[own] = math.lcm(parts, self._parts.get(own, 1))
+            self._even.setdefault(own, []).append(_Even(self._member, size, repeats, parts))
 
     def _note_inserted(
         self,
@@ -118,14 +141,12 @@ class _Room:
         """What is inserted must pass on all channels of the axis that it reads."""
         source = step.inputs[0][rule_for(step.member).channel_axis(step.member)]
         atoms = [atom for atom in _atoms(source, spaces) if atom in origins]
-        limit = spaces.limits(made)[0]
-        if limit is None or len(atoms) != 1:
+        if len(atoms) != 1:
             return
         own, repeats = origins[atoms[0]]
         repeats *= (spaces.size(source)[0] or 1) // (spaces.size(atoms[0])[0] or 1)
         origins[made] = (own, repeats)
-        room = limit // repeats
-        self._limits[own] = min(room, self._limits.get(own, room))
+        self._note(own, made, spaces, repeats=repeats)
 
     def _size(self, axis: Axis, spaces: Spaces) -> int | None:
         """Size of an axis once all limits hold."""
@@ -135,9 +156,7 @@ class _Room:
             if size is None:
                 return None
             limit = min(size, self._limits.get(axis, size))
-            if axis not in self._divided:
-                return limit
-            return _largest(limit, self._divided[axis], self._parts[axis])
+            return _largest(limit, self._even[axis]) if axis in self._even else limit
         sizes = [self._size(part, spaces) for part in axis_parts(axis)]
         known = [size for size in sizes if size is not None]
         if len(known) < len(sizes):
@@ -162,23 +181,24 @@ def _atoms(axis: Axis, spaces: Spaces) -> Iterator[Atom]:
         yield from _atoms(part, spaces)
 
 
-def _largest(limit: int, members: Mapping[str, int], parts: int) -> int:
-    """The largest width up to a limit that divides all members' and falls into equal parts.
+def _largest(limit: int, demands: Sequence[_Even]) -> int:
+    """The largest width up to a limit that meets all demands.
 
     Raises:
         SurgeryError: There is none, or it is 1 where more is allowed: one number normalised
             by itself is lost.
     """
-    divisor = math.gcd(*members.values())
-    found = [n for n in range(limit, 0, -1) if divisor % n == 0 and n % parts == 0]
+    found = [n for n in range(limit, 0, -1) if all(demand.holds(n) for demand in demands)]
     width = found[0] if found else 0
     if width > 1 or width == limit:
         return width
+    parts = math.lcm(*(demand.parts for demand in demands))
     groups = f" and be a multiple of {parts} groups" if parts > 1 else ""
+    sizes = dict.fromkeys(f"{demand.size} in `{demand.member}`" for demand in demands)
     raise SurgeryError(
         "its channels are normalised over, so the mother's width must divide the members'"
         f"{groups}, and {'only 1' if width else 'none'} does",
         expected="widths with a common divisor",
-        received=" and ".join(f"{size} in `{name}`" for name, size in members.items()),
+        received=" and ".join(sizes),
         fix="Choose such widths, or put the members into different clusters",
     )
