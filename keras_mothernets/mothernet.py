@@ -23,11 +23,14 @@ from keras_mothernets.graph import (
 from keras_mothernets.member import Member, as_members
 from keras_mothernets.rules import check_rules, rule_for
 from keras_mothernets.surgery import (
+    TASTES,
+    Taste,
     align,
     keep_common,
     make_plan,
     meet,
     settle_widths,
+    shared_params,
 )
 
 _ALL_ORDERS_UP_TO = 3
@@ -100,22 +103,25 @@ def common_architecture(
     Raises:
         SurgeryError: There is none.
     """
-    candidates: list[_Common] = []
-    failure: SurgeryError | None = None
-    for order in _orders(architectures):
-        try:
-            candidates.append(_fold([architectures[number] for number in order]))
-        except SurgeryError as error:
-            failure = failure or error
-    if not candidates:
-        assert failure is not None
-        raise failure
-    best = max(candidates, key=lambda common: common.params)
-    found = replace(settle_widths(best.architecture, architectures), name=name)
-    for architecture in architectures:
-        with naming(f"Member `{architecture.name}`"):
-            make_plan(found, architecture)
-    return found
+    best: Architecture | None = None
+    failures: list[SurgeryError] = []
+    for taste in TASTES:
+        candidates = _candidates(architectures, taste, failures)
+        for candidate in candidates:
+            try:
+                found = _proved(candidate.architecture, architectures)
+            except SurgeryError as error:
+                failures.append(error)
+                continue
+            if best is None or found.num_params > best.num_params:
+                best = found
+            if shared_params(found) >= candidate.params:  # what it promised; no other promises more
+                return replace(best, name=name)
+        if not candidates:
+            break
+    if best is None:
+        raise failures[0]
+    return replace(best, name=name)
 
 
 def same_architecture(first: keras.Model, second: keras.Model) -> bool:
@@ -151,9 +157,33 @@ def equal_architectures(first: Architecture, second: Architecture) -> bool:
 
 
 @dataclass(frozen=True)
-class _Common:
+class _Candidate:
+    """A network in common, its widths not settled yet, and the parameters it may share."""
+
     architecture: Architecture
     params: int
+
+
+def _candidates(
+    architectures: Sequence[Architecture], taste: Taste, failures: list[SurgeryError]
+) -> list[_Candidate]:
+    """What folding in several orders gives, the largest promise first; adds to `failures`."""
+    found = []
+    for order in _orders(architectures):
+        try:
+            found.append(_fold([architectures[number] for number in order], taste))
+        except SurgeryError as error:
+            failures.append(error)
+    return sorted(found, key=lambda candidate: -candidate.params)
+
+
+def _proved(common: Architecture, architectures: Sequence[Architecture]) -> Architecture:
+    """A common network with settled widths, from which every member has a plan to grow."""
+    settled = settle_widths(common, architectures)
+    for architecture in architectures:
+        with naming(f"Member `{architecture.name}`"):
+            make_plan(settled, architecture)
+    return settled
 
 
 def _orders(architectures: Sequence[Architecture]) -> list[tuple[int, ...]]:
@@ -166,15 +196,15 @@ def _orders(architectures: Sequence[Architecture]) -> list[tuple[int, ...]]:
     return [given, by_size, by_size[::-1]] if count <= _SOME_ORDERS_UP_TO else [by_size]
 
 
-def _fold(architectures: Sequence[Architecture]) -> _Common:
+def _fold(architectures: Sequence[Architecture], taste: Taste) -> _Candidate:
     common = architectures[0]
-    params = common.num_params
+    params = shared_params(common)
     for architecture in architectures[1:]:
-        alignment = align(common, architecture, grow_only=False)
+        alignment = align(common, architecture, grow_only=False, taste=taste)
         params = alignment.params
         with naming(f"Member `{common.name}`"):
             common = keep_common(common, alignment.pairs)
-    return _Common(common, params)
+    return _Candidate(common, params)
 
 
 def _copy_settings(members: Sequence[Member], common: Architecture, model: keras.Model) -> None:

@@ -6,17 +6,19 @@ from keras_mothernets.surgery.correspondence import Correspondence, correspond
 from keras_mothernets.surgery.deepen import deepen
 from keras_mothernets.surgery.edit import enlarge_kernels, widen
 from keras_mothernets.surgery.hatch import apply_plan, can_hatch, hatch
-from keras_mothernets.surgery.pairs import Alignment
+from keras_mothernets.surgery.pairs import TASTES, Alignment, Taste
 from keras_mothernets.surgery.plan import HatchPlan, explain, make_plan, plan_pairs
-from keras_mothernets.surgery.search import meet
+from keras_mothernets.surgery.search import meet, shared_params
 from keras_mothernets.surgery.verify import deviation_on, max_deviation
 from keras_mothernets.surgery.weaving import keep_common
 from keras_mothernets.surgery.widths import settle_widths
 
 __all__ = [
+    "TASTES",
     "Alignment",
     "Correspondence",
     "HatchPlan",
+    "Taste",
     "align",
     "apply_plan",
     "can_hatch",
@@ -33,5 +35,6 @@ __all__ = [
     "meet",
     "plan_pairs",
     "settle_widths",
+    "shared_params",
     "widen",
 ]

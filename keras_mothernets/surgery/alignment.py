@@ -4,9 +4,9 @@ Two chains are aligned like two texts, so that what they share is worth the
 most parameters and all the rest can be inserted; see `search.py` for how.
 
 What two layers share is valued by the smaller of their sizes. Where a layer before
-them gets narrower, they share less than that, so that in rare cases another
-alignment would have given a slightly larger mother (an exhaustive search over
-small trees, in tests/surgery, tells how rare).
+them gets narrower, they share less than that, so that another alignment may give a
+larger mother: `mothernet.py` tries several. In rare cases none of them is the largest
+(an exhaustive search over small trees, in tests/surgery, tells how rare).
 """
 
 from __future__ import annotations
@@ -16,13 +16,18 @@ from collections.abc import Sequence
 from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Architecture, Chain, Region, shape_text
 from keras_mothernets.rules import Refusal, Value, rule_for
-from keras_mothernets.surgery.pairs import Alignment
+from keras_mothernets.surgery.pairs import Alignment, Taste
 from keras_mothernets.surgery.search import Goal, Search
 from keras_mothernets.surgery.stages import side_by_side
 
 
 def align(
-    first: Architecture, second: Architecture, *, grow_only: bool, check_widths: bool = True
+    first: Architecture,
+    second: Architecture,
+    *,
+    grow_only: bool,
+    check_widths: bool = True,
+    taste: Taste = "params",
 ) -> Alignment:
     """Find the alignment of two networks that shares the most parameters.
 
@@ -34,6 +39,7 @@ def align(
             common sub-architecture).
         check_widths: Whether the first network's widths are final, so that what
             is inserted into the second must be at least as wide.
+        taste: What the alignment seeks first.
 
     Returns:
         The `Alignment`.
@@ -42,7 +48,7 @@ def align(
         SurgeryError: There is none; the message says where the two part and why.
     """
     check_interface(first, second)
-    goal = Goal(grow_only, check_widths and grow_only)
+    goal = Goal(grow_only, check_widths and grow_only, taste)
     shape = first.inputs[0].shape
     # The width of a head is fixed: while widths are sought, only heads can meet each other.
     heads = (-1, -1) if goal.check_widths else (_head(first.tree), _head(second.tree))

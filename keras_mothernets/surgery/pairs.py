@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from keras_mothernets.graph import Node, Region
 from keras_mothernets.rules import Value, rule_for
@@ -71,9 +71,34 @@ class State:
     second: Side
 
 
-# Units with a projected shortcut that are left alone (negative); parameters matched; insertions by
-# pairs (negative); items matched; how early (negative).
-Score = tuple[int, int, int, int, int]
+class Score(NamedTuple):
+    """What a way is worth; of each number more is better.
+
+    Args:
+        alone: Minus the units with a projected shortcut that are left alone.
+        params: Parameters matched.
+        paired: Minus the insertions by pairs.
+        matched: Items matched.
+        early: Minus the places of matches: how early they are.
+    """
+
+    alone: int = 0
+    params: int = 0
+    paired: int = 0
+    matched: int = 0
+    early: int = 0
+
+    def by(self, taste: Taste) -> tuple[int, ...]:
+        """The numbers by which ways are compared, what counts most first."""
+        first = getattr(self, taste)
+        return (self.alone, first, self.params, self.paired, self.matched, self.early)
+
+
+# What an alignment seeks first. Parameters are an estimate: a layer behind one that gets narrower
+# shares less than it seems, and pairs halve a width that others may be bound to. Where that turns
+# out to matter, the other tastes may find more.
+Taste = Literal["params", "paired", "matched"]
+TASTES: tuple[Taste, ...] = ("params", "paired", "matched")
 
 
 @dataclass(frozen=True)
@@ -93,12 +118,12 @@ class Path:
         old = self.score
         # Pairs halve the width of the layer before them, and with it what matching it was worth.
         gain = params - (self.last // 2 if step.paired else 0)
-        score = (
-            old[0] - _projects_alone(step),
-            old[1] + gain,
-            old[2] - step.paired,
-            old[3] + match,
-            old[4] - late,
+        score = Score(
+            old.alone - _projects_alone(step),
+            old.params + gain,
+            old.paired - step.paired,
+            old.matched + match,
+            old.early - late,
         )
         return Path(score, step, self, params or self.last)
 

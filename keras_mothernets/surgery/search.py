@@ -8,23 +8,25 @@ tensor. The state of a cell holds what insertion depends on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from keras_mothernets.graph import LINEAR, Chain, Node, Region
+from keras_mothernets.graph import LINEAR, Architecture, Chain, Node, Region
 from keras_mothernets.rules import Refusal, Value, rule_for
 from keras_mothernets.surgery.branches import meet_branches
 from keras_mothernets.surgery.insertion import Item, Side, after, insert, insert_region
-from keras_mothernets.surgery.pairs import Alignment, Pair, Path, RegionMatch, State
+from keras_mothernets.surgery.pairs import Alignment, Pair, Path, RegionMatch, Score, State, Taste
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What an alignment is for: hatching (`grow_only`), and whether widths are final."""
+    """What an alignment is for: hatching (`grow_only`), whether widths are final, and a taste."""
 
     grow_only: bool
     check_widths: bool
+    taste: Taste = "params"
 
 
 class Search:
@@ -57,7 +59,7 @@ class Search:
             return whole
         rows, columns = len(self._first), len(self._second)
         start = State(self._value, Side(), Side())
-        table: dict[tuple[int, int], dict[State, Path]] = {(0, 0): {start: Path((0, 0, 0, 0, 0))}}
+        table: dict[tuple[int, int], dict[State, Path]] = {(0, 0): {start: Path(Score())}}
         ends: list[tuple[Path, Value]] = []
         for i in range(rows + 1):
             for j in range(columns + 1):
@@ -69,12 +71,15 @@ class Search:
                         continue
                     for cell, new_state, new_path in self._moves(i, j, state, path):
                         known = table.setdefault(cell, {})
-                        if new_state not in known or new_path.score > known[new_state].score:
+                        if new_state not in known or self._is_better(new_path, known[new_state]):
                             known[new_state] = new_path
         if not ends:
             return self._failure()
-        best, value = max(ends, key=lambda end: end[0].score)
-        return Alignment(tuple(best.steps()), best.score[1], value)
+        best, value = max(ends, key=lambda end: end[0].score.by(self._goal.taste))
+        return Alignment(tuple(best.steps()), best.score.params, value)
+
+    def _is_better(self, new: Path, old: Path) -> bool:
+        return new.score.by(self._goal.taste) > old.score.by(self._goal.taste)
 
     def _straight(self) -> Alignment | None:
         """The alignment of two chains that match item by item, if they do: none is better."""
@@ -243,16 +248,32 @@ def _meet_items(
         changes = meet(first, second, goal.grow_only, goal.check_widths)
         if isinstance(changes, Refusal):
             return changes
-        # Only layers that make channels are worth matching; a normalisation goes with them.
-        rule = rule_for(first)
-        counts = rule.width is not None or rule.counts
-        params = min(first.num_params, second.num_params) if counts else 0
-        return _Meeting(Pair(first, second, changes), params, rule.value(first, value))
+        params = _shared_by(first, second)
+        return _Meeting(Pair(first, second, changes), params, rule_for(first).value(first, value))
     if isinstance(first, Region) and isinstance(second, Region):
         if first.merge is None or second.merge is None:
             return _meet_whole(first, second, goal)
         return _meet_regions(first, second, goal, value, shape)
     return Refusal("one is a single layer, the other has branches")
+
+
+def shared_params(architecture: Architecture) -> int:
+    """Parameters of an architecture as an alignment counts them."""
+    return sum(_shared_by(node, node) for node in architecture.nodes)
+
+
+def _shared_by(first: Node, second: Node) -> int:
+    """Parameters of the layer that two layers have in common: the smaller size on every axis.
+
+    Only layers that make channels count; a normalisation goes with them.
+    """
+    rule = rule_for(first)
+    if first.fused or not (rule.width is not None or rule.counts):
+        return 0
+    ours, theirs = first.layer.variables, second.layer.variables
+    return sum(
+        math.prod(map(min, shape, theirs[name])) for name, shape in ours.items() if name in theirs
+    )
 
 
 def _meet_whole(first: Region, second: Region, goal: Goal) -> _Meeting | Refusal:
@@ -274,7 +295,7 @@ def _meet_whole(first: Region, second: Region, goal: Goal) -> _Meeting | Refusal
             return Refusal(f"`{ours.name}` and `{theirs.name}` read different layers")
         tensors.update(zip(ours.outputs, theirs.outputs, strict=True))
         pairs.append(Pair(ours, theirs, changes))
-        params += min(ours.num_params, theirs.num_params)
+        params += _shared_by(ours, theirs)
     inside = RegionMatch(nodes=tuple(pairs))
     return _Meeting(Pair(first, second, {}, inside=inside), params, Value())
 
