@@ -41,6 +41,20 @@ class Member:
         return self.name or self.model.name
 
 
+def as_model(network: Any) -> Any:
+    """The model of a `Member`; anything else as it is.
+
+    Args:
+        network: A `Member`, or a model.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> as_model(Member(model)) is as_model(model) is model
+        True
+    """
+    return network.model if isinstance(network, Member) else network
+
+
 def as_members(members: object) -> list[Member]:
     """Turn models and `Member`s into a list of `Member`s with names that differ.
 

@@ -8,24 +8,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_mothernets.errors import SurgeryError, naming
 from keras_mothernets.graph import (
     Architecture,
     build,
-    copy_layer,
-    flat_names,
-    live_layers,
     read,
     seeded,
 )
-from keras_mothernets.member import Member, as_members
-from keras_mothernets.rules import check_rules, rule_for
+from keras_mothernets.member import as_members
+from keras_mothernets.rules import check_rules
 from keras_mothernets.surgery import (
     TASTES,
     Taste,
     align,
+    copy_given,
     keep_common,
     make_plan,
     meet,
@@ -53,7 +50,9 @@ def mothernet(members: Sequence[Any], *, name: str = "mothernet", seed: int = 0)
     Returns:
         A new, built, uncompiled Functional model. Layers are named as in the
         first member. Settings that the user made (the mean of a
-        `Normalization`) are copied from there.
+        `Normalization`) are copied from there, and so are layers that are
+        frozen with the same weights in all members; they stay frozen. All other
+        layers are trainable, frozen in a member or not.
 
     Raises:
         GraphError: A member cannot be read, or has a layer without a rule.
@@ -76,7 +75,7 @@ def mothernet(members: Sequence[Any], *, name: str = "mothernet", seed: int = 0)
     architectures = [read_member(entry.label, entry.model) for entry in entries]
     common = common_architecture(architectures, name=name)
     model = build(common, name=name, edit=lambda config: seeded(config, seed))
-    _copy_settings(entries, common, model)
+    copy_given(entries, architectures, common, model)
     return model
 
 
@@ -117,8 +116,8 @@ def common_architecture(
                 best = found
             if shared_params(found) >= candidate.params:  # what it promised; no other promises more
                 return replace(best, name=name)
-        if not candidates:
-            break
+        if not candidates and not any(isinstance(f, _Misfit) for f in failures):
+            break  # the networks differ, whatever is sought first
     if best is None:
         raise failures[0]
     return replace(best, name=name)
@@ -164,6 +163,10 @@ class _Candidate:
     params: int
 
 
+class _Misfit(SurgeryError):
+    """What an alignment matches makes no network: axes that must agree do not."""
+
+
 def _candidates(
     architectures: Sequence[Architecture], taste: Taste, failures: list[SurgeryError]
 ) -> list[_Candidate]:
@@ -202,43 +205,9 @@ def _fold(architectures: Sequence[Architecture], taste: Taste) -> _Candidate:
     for architecture in architectures[1:]:
         alignment = align(common, architecture, grow_only=False, taste=taste)
         params = alignment.params
-        with naming(f"Member `{common.name}`"):
-            common = keep_common(common, alignment.pairs)
+        try:
+            with naming(f"Member `{common.name}`"):
+                common = keep_common(common, alignment.pairs)
+        except SurgeryError as error:
+            raise _Misfit(**vars(error)) from error
     return _Candidate(common, params)
-
-
-def _copy_settings(members: Sequence[Member], common: Architecture, model: keras.Model) -> None:
-    """Copy variables that users set (a Normalization's mean), which no training would find.
-
-    They must be equal in all members, for each member gets the mother's.
-    """
-    targets = {layer.name: layer for layer in model.layers}
-    names = flat_names(common)
-    wanted = [
-        node for node in common.nodes if rule_for(node).holds_settings and node.layer.variables
-    ]
-    for number, node in enumerate(wanted):
-        owners = [_settings(member)[number] for member in members]
-        for member, layer in zip(members, owners, strict=True):
-            if not _equal_weights(owners[0], layer):
-                raise SurgeryError(
-                    f"Member `{member.label}`: layer `{layer.name}` has other settings than"
-                    f" in member `{members[0].label}`",
-                    expected="the same mean and variance in all members",
-                    fix="Adapt the layer once and give all members the same values",
-                )
-        copy_layer(owners[0], targets[names[node.layer.path]])
-
-
-def _settings(member: Member) -> list[Any]:
-    layers = live_layers(member.model)
-    nodes = [node for node in read(member.model).nodes if node.layer.variables]
-    return [layers[node.layer.path] for node in nodes if rule_for(node).holds_settings]
-
-
-def _equal_weights(first: Any, second: Any) -> bool:
-    pairs = zip(first.weights, second.weights, strict=True)
-    return all(
-        np.array_equal(keras.ops.convert_to_numpy(a.value), keras.ops.convert_to_numpy(b.value))
-        for a, b in pairs
-    )

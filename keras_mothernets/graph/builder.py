@@ -209,13 +209,17 @@ def _clone_operation(operation: Any, dtype: str | None, made: dict[int, Any]) ->
         config = copy.deepcopy(operation.get_config())
         if dtype is not None and "dtype" in config:
             config = with_dtype(config, dtype)
-        return type(operation).from_config(config)
+        copied = type(operation).from_config(config)
     except Exception as error:
         raise GraphError(
             f"Layer `{operation.name}` ({type(operation).__name__}) cannot be made from its config",
             received=reason_of(error),
             fix="Check its `get_config` and `from_config`",
         ) from error
+    # A layer whose config does not tell its name (one without a `get_config` of its own) gets it
+    # back, so that what belongs to it is found.
+    copied.name = operation.name
+    return copied
 
 
 def with_dtype(config: Any, dtype: str) -> Any:

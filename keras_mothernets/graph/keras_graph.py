@@ -8,7 +8,7 @@ a model, in which order, is not public, so this module turns them into plain
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,20 @@ def is_raw_operation(operation: object) -> bool:
 def is_from_applications(layer_class: type) -> bool:
     """Whether a layer class is one that `keras.applications` defines for its own models."""
     return layer_class.__module__.startswith("keras.src.applications.")
+
+
+def own_methods(model: keras.Model, names: Sequence[str]) -> list[str]:
+    """Which of these methods a model has from a class that is not Keras' own.
+
+    Args:
+        model: A model, perhaps of a subclass of the user's.
+        names: Names of methods of `keras.Model`.
+    """
+    return [name for name in names if not _module(model, name).startswith("keras.")]
+
+
+def _module(model: keras.Model, name: str) -> str:
+    return str(getattr(getattr(type(model), name), "__module__", ""))
 
 
 def _functional(model: keras.Model) -> Any:

@@ -97,6 +97,16 @@ def check_readable(model: object) -> None:
             received=f"a {type(model).__name__}",
         )
     if keras_graph.is_functional(model):
+        if keras_graph.own_methods(model, ["call"]):
+            raise GraphError(
+                f"Model `{model.name}` has a `call` of its own, which its graph does not show",
+                expected="a Functional or Sequential model that computes what its graph says",
+                received=f"class `{type(model).__name__}`",
+                fix="Build what it computes as `keras.Model(inputs, outputs)`",
+            )
+        for call in keras_graph.calls(model):
+            if isinstance(call.operation, keras.Model):
+                check_readable(call.operation)
         return
     if isinstance(model, keras.Sequential):
         raise GraphError(

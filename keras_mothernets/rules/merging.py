@@ -74,6 +74,22 @@ class ElementwiseMergeRule(Rule):
         return Value()
 
 
+class ScaledSumRule(ElementwiseMergeRule):
+    """A sum of two inputs of which the second is scaled first (InceptionResNetV2's residuals)."""
+
+    def __init__(self) -> None:
+        super().__init__("sum")
+
+    def commutes(self, node: Node) -> bool:
+        return False
+
+    def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
+        return Rule.meet(self, first, second)
+
+    def merge_value(self, node: Node, values: Sequence[Value]) -> Value:
+        return Value()
+
+
 class ConcatenateRule(Rule):
     """Concatenate: the axes of all branches one after the other."""
 

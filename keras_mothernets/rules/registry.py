@@ -31,7 +31,7 @@ from keras_mothernets.rules.layer_normalization import (
     UnitNormalizationRule,
 )
 from keras_mothernets.rules.masks import AnyRule, ComparisonRule, ExpandDimsRule, MaskingRule
-from keras_mothernets.rules.merging import ConcatenateRule, ElementwiseMergeRule
+from keras_mothernets.rules.merging import ConcatenateRule, ElementwiseMergeRule, ScaledSumRule
 from keras_mothernets.rules.normalization import BatchNormalizationRule
 from keras_mothernets.rules.passing import (
     ElementwiseRule,
@@ -147,7 +147,11 @@ _RAW: list[tuple[Rule, str]] = [
 _OPERATIONS |= {name: rule for rule, names in _RAW for name in names.split()}
 
 # Layers that stand in the models of keras.applications only, by class name.
-_APPLICATIONS: dict[str, Rule] = {"LayerScale": LayerScaleRule(), "StochasticDepth": PassRule()}
+_APPLICATIONS: dict[str, Rule] = {
+    "LayerScale": LayerScaleRule(),
+    "StochasticDepth": PassRule(),
+    "CustomScaleLayer": ScaledSumRule(),
+}
 
 # Layers that compute what a raw operation without a rule does.
 _IN_ITS_STEAD = {

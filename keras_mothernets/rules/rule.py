@@ -159,7 +159,10 @@ class Rule:
         return {key: value for key, value in changes.items() if value != first.config.get(key)}
 
     def commutes(self, node: Node) -> bool:
-        """Whether a merge gives the same whatever the order of its inputs."""
+        """Whether a merge gives the same whatever the order of its inputs.
+
+        Of a sum that does not, the first input is the one that counts as it is.
+        """
         return False
 
     def flow(

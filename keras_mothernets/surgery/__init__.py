@@ -5,6 +5,7 @@ from keras_mothernets.surgery.alignment import align
 from keras_mothernets.surgery.correspondence import Correspondence, correspond
 from keras_mothernets.surgery.deepen import deepen
 from keras_mothernets.surgery.edit import enlarge_kernels, widen
+from keras_mothernets.surgery.given import copy_given, lost_layers
 from keras_mothernets.surgery.hatch import apply_plan, can_hatch, hatch
 from keras_mothernets.surgery.pairs import TASTES, Alignment, Taste
 from keras_mothernets.surgery.plan import HatchPlan, explain, make_plan, plan_pairs
@@ -23,6 +24,7 @@ __all__ = [
     "apply_plan",
     "can_hatch",
     "clone",
+    "copy_given",
     "correspond",
     "deepen",
     "deviation_on",
@@ -30,6 +32,7 @@ __all__ = [
     "explain",
     "hatch",
     "keep_common",
+    "lost_layers",
     "make_plan",
     "max_deviation",
     "meet",

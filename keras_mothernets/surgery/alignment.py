@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keras_mothernets.errors import SurgeryError
-from keras_mothernets.graph import Architecture, Chain, Region, shape_text
-from keras_mothernets.rules import Refusal, Value, rule_for
+from keras_mothernets.graph import Architecture, shape_text
+from keras_mothernets.rules import Refusal, Value
 from keras_mothernets.surgery.pairs import Alignment, Taste
-from keras_mothernets.surgery.search import Goal, Search
+from keras_mothernets.surgery.search import NO_HEADS, Goal, Search, head
 from keras_mothernets.surgery.stages import side_by_side
 
 
@@ -51,7 +51,7 @@ def align(
     goal = Goal(grow_only, check_widths and grow_only, taste)
     shape = first.inputs[0].shape
     # The width of a head is fixed: while widths are sought, only heads can meet each other.
-    heads = (-1, -1) if goal.check_widths else (_head(first.tree), _head(second.tree))
+    heads = NO_HEADS if goal.check_widths else (head(first.tree), head(second.tree))
     search = Search(first.tree, second.tree, goal, Value(), shape, heads)
     found = search.run()
     if isinstance(found, Refusal):
@@ -82,16 +82,6 @@ def check_interface(first: Architecture, second: Architecture) -> None:
             received=_shapes_text(second.output_shapes),
             fix="All networks that share a mother must have the same head",
         )
-
-
-def _head(chain: Chain) -> int:
-    """Number of the last item that makes channels, -1 if there is none."""
-    makers = [
-        number
-        for number, item in enumerate(chain.items)
-        if isinstance(item, Region) or rule_for(item).width is not None
-    ]
-    return makers[-1] if makers else -1
 
 
 def _inputs_text(architecture: Architecture) -> str:

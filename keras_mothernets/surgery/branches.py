@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from keras_mothernets.graph import Chain, Node, Region
 from keras_mothernets.rules import Refusal, rule_for
-from keras_mothernets.surgery.insertion import joins_channels, zero_point
+from keras_mothernets.surgery.insertion import is_scaled, joins_channels, zero_point
 from keras_mothernets.surgery.pairs import Alignment, BranchPair
 
 # More branches than these are matched in their order: the search doubles with each of them.
@@ -143,7 +143,7 @@ def _silenced(region: Region, number: int) -> Node | None | Refusal:
     """How a branch of one network only gives nothing: a zeroed node; None if none is needed."""
     assert region.merge is not None
     kind = rule_for(region.merge).merge
-    if kind == "sum":
+    if kind == "sum" and not (number == 0 and is_scaled(region.merge)):
         return zero_point(region.branches[number])
     if kind == "concat" and region.branches[number].items and joins_channels(region.merge):
         return None

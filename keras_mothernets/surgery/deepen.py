@@ -10,6 +10,7 @@ import keras
 
 from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Architecture, Chain, Node, Region, read
+from keras_mothernets.member import Member, as_model
 from keras_mothernets.rules import Refusal, Value, rule_for
 from keras_mothernets.surgery.correspondence import correspond
 from keras_mothernets.surgery.edited import (
@@ -26,7 +27,7 @@ from keras_mothernets.surgery.weaving import redirect, tensor_values
 
 
 def deepen(
-    model: keras.Model, after: str, *, copies: int = 1, calibration: Any = None
+    model: keras.Model | Member, after: str, *, copies: int = 1, calibration: Any = None
 ) -> keras.Model:
     """Insert more layers or units like one that is there, without changing what the model computes.
 
@@ -37,7 +38,7 @@ def deepen(
     branches give nothing at first.
 
     Args:
-        model: A built Functional or Sequential model.
+        model: A built Functional or Sequential model, or `km.Member`.
         after: Name of a layer with weights (Dense, a convolution), or of the merge that ends a
             residual or dense unit.
         copies: How many times it is repeated.
@@ -64,6 +65,7 @@ def deepen(
     """
     if isinstance(copies, bool) or not isinstance(copies, int) or copies < 1:
         raise SurgeryError("`copies` must be a whole number of at least 1", received=repr(copies))
+    model = as_model(model)
     architecture = readable(model)
     unit = _unit(architecture, after)
     edited, sources = _repeat(architecture, unit, copies)

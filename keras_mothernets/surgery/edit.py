@@ -10,6 +10,7 @@ import keras
 
 from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Architecture, read
+from keras_mothernets.member import Member, as_model
 from keras_mothernets.rules import rule_for
 from keras_mothernets.surgery.correspondence import correspond
 from keras_mothernets.surgery.coupling import follow
@@ -23,11 +24,11 @@ from keras_mothernets.surgery.edited import (
 )
 
 
-def widen(model: keras.Model, sizes: Mapping[str, int], *, seed: int = 0) -> keras.Model:
+def widen(model: keras.Model | Member, sizes: Mapping[str, int], *, seed: int = 0) -> keras.Model:
     """Give layers more units or filters without changing what the model computes.
 
     Args:
-        model: A built Functional or Sequential model; it is not modified.
+        model: A built Functional or Sequential model (or `km.Member`); it is not modified.
         sizes: New number of units, filters, output dimensions, or depth
             multiplier, by layer name (names of nested models before it: `"block/conv"`).
         seed: Seed of the choice of copies and of their uneven shares.
@@ -47,6 +48,7 @@ def widen(model: keras.Model, sizes: Mapping[str, int], *, seed: int = 0) -> ker
 
     Source: Chen et al. 2016, Net2WiderNet, with uneven shares among copies.
     """
+    model = as_model(model)
     architecture = readable(model)
     changes = {}
     for name, size in sizes.items():
@@ -67,11 +69,13 @@ def widen(model: keras.Model, sizes: Mapping[str, int], *, seed: int = 0) -> ker
     return _grow(model, architecture, changes, seed=seed)
 
 
-def enlarge_kernels(model: keras.Model, sizes: Mapping[str, int | Sequence[int]]) -> keras.Model:
+def enlarge_kernels(
+    model: keras.Model | Member, sizes: Mapping[str, int | Sequence[int]]
+) -> keras.Model:
     """Give convolutions larger kernels without changing what the model computes.
 
     Args:
-        model: A built Functional or Sequential model; it is not modified.
+        model: A built Functional or Sequential model (or `km.Member`); it is not modified.
         sizes: New kernel size by layer name: one number, or one per spatial axis.
 
     Returns:
@@ -92,6 +96,7 @@ def enlarge_kernels(model: keras.Model, sizes: Mapping[str, int | Sequence[int]]
     Source: Wei et al. 2016 (kernel size morphing); the offset is ours, for
     TensorFlow's `same` padding is not symmetric.
     """
+    model = as_model(model)
     architecture = readable(model)
     changes = {}
     for name, size in sizes.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from keras_mothernets.graph import (
     read,
     seeded,
 )
+from keras_mothernets.member import Member, as_model
 from keras_mothernets.rules import Statistics, rule_for
 from keras_mothernets.surgery.arrays import grow
 from keras_mothernets.surgery.plan import HatchPlan, LayerPlan, VariablePlan, make_plan
@@ -25,8 +27,8 @@ from keras_mothernets.surgery.statistics import derive, measure
 
 
 def hatch(
-    mother: keras.Model,
-    member: keras.Model,
+    mother: keras.Model | Member,
+    member: keras.Model | Member,
     *,
     seed: int = 0,
     noise: float = 0.0,
@@ -42,9 +44,10 @@ def hatch(
     of its outgoing weights, so that training tells them apart.
 
     Args:
-        mother: A built Functional or Sequential model, with the weights to start from.
-        member: A built model that can be grown from the mother. Its own weights
-            do not matter, and it is not modified.
+        mother: A built Functional or Sequential model (or `km.Member`), with the weights
+            to start from.
+        member: A built model (or `km.Member`) that can be grown from the mother. Its own
+            weights do not matter, and it is not modified.
         seed: Seed of the choice of copies, of their shares, and of the noise.
         noise: Standard deviation of Gaussian noise added to every kernel, as a
             fraction of that kernel's own standard deviation.
@@ -60,6 +63,7 @@ def hatch(
     Raises:
         GraphError: One of the two cannot be read, or has a layer without a rule.
         SurgeryError: The member cannot be grown from the mother.
+        MotherNetsError: `noise`, `shrink`, `seed` or `calibration` cannot be used.
 
     Example:
         >>> def net(units, name):
@@ -74,18 +78,19 @@ def hatch(
     et al. 2016), but with uneven shares instead of equal ones plus noise.
     Shrink and perturb: Ash and Adams 2020.
     """
-    _check_numbers(noise, shrink)
+    mother, member = as_model(mother), as_model(member)
+    _check_numbers(noise, shrink, seed)
     plan = make_plan(read(mother), read(member), seed=seed)
     return apply_plan(
         plan, mother, member, noise=noise, shrink=shrink, calibration=calibration, name=name
     )
 
 
-def can_hatch(mother: keras.Model, member: keras.Model) -> bool:
+def can_hatch(mother: keras.Model | Member, member: keras.Model | Member) -> bool:
     """Whether `member` can be grown from `mother` without changing its function.
 
     Args:
-        mother: A built Functional or Sequential model.
+        mother: A built Functional or Sequential model, or `km.Member`.
         member: Another one.
 
     Returns:
@@ -100,7 +105,7 @@ def can_hatch(mother: keras.Model, member: keras.Model) -> bool:
         True
     """
     try:
-        make_plan(read(mother), read(member))
+        make_plan(read(as_model(mother)), read(as_model(member)))
     except SurgeryError:
         return False
     return True
@@ -244,8 +249,14 @@ def _perturb(layer: Any, noise: float, shrink: float, generator: np.random.Gener
             variable.assign((shrink * value + drawn).astype(value.dtype))
 
 
-def _check_numbers(noise: float, shrink: float) -> None:
-    if not noise >= 0.0:
-        raise MotherNetsError("`noise` must be at least 0", received=repr(noise))
-    if not 0.0 <= shrink <= 1.0:
-        raise MotherNetsError("`shrink` must be from 0 to 1", received=repr(shrink))
+def _check_numbers(noise: float, shrink: float, seed: int) -> None:
+    if not (_is_number(noise) and 0.0 <= noise < math.inf):
+        raise MotherNetsError("`noise` must be a finite number of at least 0", received=repr(noise))
+    if not (_is_number(shrink) and 0.0 <= shrink <= 1.0):
+        raise MotherNetsError("`shrink` must be a number from 0 to 1", received=repr(shrink))
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
+        raise MotherNetsError("`seed` must be a whole number of at least 0", received=repr(seed))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

@@ -99,7 +99,7 @@ def insert_region(region: Region, value: Value, channels: int | None) -> RegionI
     shortest = min(len(branch.items) for branch in region.branches)
     for through, branch in enumerate(region.branches):
         identities = insert_chain(branch, value, channels)
-        if isinstance(identities, Refusal):
+        if isinstance(identities, Refusal) or (through and is_scaled(region.merge)):
             continue
         others = [b for number, b in enumerate(region.branches) if number != through]
         zeroed = [zero_point(other) for other in others] if merge == "sum" else []
@@ -126,6 +126,12 @@ def insert_chain(
         done.append((item, found.paired and not side.paired))
         side = found
     return Refusal("it ends within pairs of an activation") if side.paired else done
+
+
+def is_scaled(merge: Node) -> bool:
+    """Whether a sum scales its inputs, all but the first."""
+    rule = rule_for(merge)
+    return rule.merge == "sum" and not rule.commutes(merge)
 
 
 def joins_channels(merge: Node) -> bool:

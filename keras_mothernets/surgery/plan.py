@@ -10,6 +10,7 @@ import keras
 
 from keras_mothernets.errors import naming
 from keras_mothernets.graph import Architecture, read, text_table
+from keras_mothernets.member import Member, as_model
 from keras_mothernets.rules import (
     Copy,
     Keep,
@@ -147,11 +148,11 @@ def plan_pairs(correspondence: Correspondence, *, seed: int = 0) -> HatchPlan:
     return HatchPlan(mother.name, member.name, tuple(found), correspondence, maps, seed)
 
 
-def explain(mother: keras.Model, member: keras.Model) -> HatchPlan:
+def explain(mother: keras.Model | Member, member: keras.Model | Member) -> HatchPlan:
     """Tell how a member would be hatched from a mother, without doing it.
 
     Args:
-        mother: A built Functional or Sequential model.
+        mother: A built Functional or Sequential model, or `km.Member`.
         member: Another one, at least as large.
 
     Returns:
@@ -173,7 +174,7 @@ def explain(mother: keras.Model, member: keras.Model) -> HatchPlan:
     Source: Wasay et al. 2020, hatching; the paper describes the transformation
     of each layer, the plan as a value is ours.
     """
-    return make_plan(read(mother), read(member))
+    return make_plan(read(as_model(mother)), read(as_model(member)))
 
 
 def _variable_plans(step: Step) -> tuple[VariablePlan, ...]:

@@ -21,12 +21,42 @@ from keras_mothernets.surgery.pairs import Alignment, Pair, Path, RegionMatch, S
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where two items may meet.
+
+    Args:
+        goal: What the alignment is for.
+        value: What is known of the numbers that flow there.
+        shape: Shape of the mother's tensor there.
+        is_input: Whether it has the channels of the input, which no network can change.
+    """
+
+    goal: Goal
+    value: Value
+    shape: tuple[int | None, ...]
+    is_input: bool
+
+
+@dataclass(frozen=True)
 class Goal:
     """What an alignment is for: hatching (`grow_only`), whether widths are final, and a taste."""
 
     grow_only: bool
     check_widths: bool
     taste: Taste = "params"
+
+
+NO_HEADS = (-1, -1)
+
+
+def head(chain: Chain) -> int:
+    """Number of the last item that makes channels, -1 if there is none."""
+    makers = [number for number, item in enumerate(chain.items) if _makes_channels(item)]
+    return makers[-1] if makers else -1
+
+
+def _makes_channels(item: Item) -> bool:
+    return isinstance(item, Region) or rule_for(item).width is not None
 
 
 class Search:
@@ -39,13 +69,17 @@ class Search:
         goal: Goal,
         value: Value,
         shape: tuple[int | None, ...],
-        heads: tuple[int, int] = (-1, -1),
+        heads: tuple[int, int] = NO_HEADS,
+        is_input: bool = True,
     ) -> None:
         self._first, self._second = first.items, second.items
         self._goal = goal
         self._value = value
         self._shape = shape
         self._heads = heads
+        # The first places, up to which nothing makes channels, have the channels of the input.
+        makers = [n for n, item in enumerate(self._first) if _makes_channels(item)]
+        self._inputs = (makers or [len(self._first)])[0] if is_input else -1
         self._meets: dict[tuple[int, int, Value], _Meeting | Refusal] = {}
         self._refusals: dict[tuple[int, int], list[str]] = {}
         self._near_misses: set[tuple[int, int]] = set()
@@ -172,9 +206,8 @@ class Search:
     def _meet(self, i: int, j: int, value: Value) -> _Meeting | Refusal:
         key = (i, j, value)
         if key not in self._meets:
-            self._meets[key] = _meet_items(
-                self._first[i], self._second[j], self._goal, value, self._place(i)
-            )
+            place = Place(self._goal, value, self._place(i), i <= self._inputs)
+            self._meets[key] = _meet_items(self._first[i], self._second[j], place)
         return self._meets[key]
 
     def _place(self, i: int) -> tuple[int | None, ...]:
@@ -182,8 +215,11 @@ class Search:
         return output_shape(self._first[i - 1]) if i else self._shape
 
     def _channels(self, i: int, item: Item) -> int | None:
-        """Width of the mother's tensor at place i, on the axis that an item takes for channels."""
-        if not self._goal.check_widths:
+        """Width of the mother's tensor at place i, on the axis that an item takes for channels.
+
+        None if it is not settled yet.
+        """
+        if not self._goal.check_widths and i > self._inputs:
             return None
         shape = self._place(i)
         node = item.merge if isinstance(item, Region) else item
@@ -241,9 +277,8 @@ class _Meeting:
     is_whole: bool = True
 
 
-def _meet_items(
-    first: Item, second: Item, goal: Goal, value: Value, shape: tuple[int | None, ...]
-) -> _Meeting | Refusal:
+def _meet_items(first: Item, second: Item, place: Place) -> _Meeting | Refusal:
+    goal, value = place.goal, place.value
     if isinstance(first, Node) and isinstance(second, Node):
         changes = meet(first, second, goal.grow_only, goal.check_widths)
         if isinstance(changes, Refusal):
@@ -253,7 +288,7 @@ def _meet_items(
     if isinstance(first, Region) and isinstance(second, Region):
         if first.merge is None or second.merge is None:
             return _meet_whole(first, second, goal)
-        return _meet_regions(first, second, goal, value, shape)
+        return _meet_regions(first, second, place)
     return Refusal("one is a single layer, the other has branches")
 
 
@@ -300,16 +335,19 @@ def _meet_whole(first: Region, second: Region, goal: Goal) -> _Meeting | Refusal
     return _Meeting(Pair(first, second, {}, inside=inside), params, Value())
 
 
-def _meet_regions(
-    first: Region, second: Region, goal: Goal, value: Value, shape: tuple[int | None, ...]
-) -> _Meeting | Refusal:
+def _meet_regions(first: Region, second: Region, place: Place) -> _Meeting | Refusal:
+    goal = place.goal
     assert first.merge is not None and second.merge is not None
     changes = meet(first.merge, second.merge, goal.grow_only, goal.check_widths)
     if isinstance(changes, Refusal):
         return changes
 
+    same_ends = goal.taste == "ends" and rule_for(first.merge).merge == "sum"
+
     def align(ours: Chain, theirs: Chain) -> Alignment | Refusal:
-        return Search(ours, theirs, goal, value, shape).run()
+        heads = (head(ours), head(theirs)) if same_ends else NO_HEADS
+        search = Search(ours, theirs, goal, place.value, place.shape, heads, place.is_input)
+        return search.run()
 
     found = meet_branches(first, second, align, may_drop=not goal.grow_only)
     if isinstance(found, Refusal):

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_mothernets.errors import SurgeryError, reason_of
 from keras_mothernets.graph import (
     Architecture,
     Node,
@@ -38,6 +39,10 @@ def measure(
 
     Returns:
         The statistics of each tensor.
+
+    Raises:
+        SurgeryError: The mother does not take these inputs, or there are none, or what
+            comes out of them is not finite.
     """
     probe = build(
         architecture,
@@ -47,10 +52,24 @@ def measure(
         outputs=list(places),
     )
     copy_into_flat(mother, architecture, probe)
-    inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, calibration)
-    found = keras.tree.flatten(probe(inputs, training=True))
+    try:
+        inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, calibration)
+        outputs = keras.tree.flatten(probe(inputs, training=True))
+    except Exception as error:  # each backend has its own for shapes that do not fit
+        shapes = [str((None, *entry.shape)) for entry in architecture.inputs]
+        raise SurgeryError(
+            f"`calibration` cannot be given to `{architecture.name}`",
+            expected=f"inputs of shape {', '.join(shapes)}",
+            received=reason_of(error),
+        ) from error
+    found = [keras.ops.convert_to_numpy(value) for value in outputs]
+    if not all(value.size and np.isfinite(value).all() for value in found):
+        raise SurgeryError(
+            f"`calibration` gives `{architecture.name}` nothing to measure",
+            expected="at least one example, and finite numbers",
+        )
     return {
-        tensor: _moments(keras.ops.convert_to_numpy(value), axis)
+        tensor: _moments(value, axis)
         for (tensor, axis), value in zip(places.items(), found, strict=True)
     }
 

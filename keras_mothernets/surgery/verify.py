@@ -18,6 +18,7 @@ from keras_mothernets.graph import (
     read,
     wide_floats,
 )
+from keras_mothernets.member import Member, as_model
 from keras_mothernets.rules import Maps
 from keras_mothernets.surgery.alignment import check_interface
 from keras_mothernets.surgery.plan import make_plan
@@ -27,8 +28,8 @@ _FLOATS = ("float64", "float32", "float16", "bfloat16")
 
 
 def max_deviation(
-    model_a: keras.Model,
-    model_b: keras.Model,
+    model_a: keras.Model | Member,
+    model_b: keras.Model | Member,
     *,
     batch_size: int = 8,
     seed: int = 0,
@@ -42,7 +43,7 @@ def max_deviation(
     wants them (an Embedding's tokens, pixels of integer type).
 
     Args:
-        model_a: The model to compare with.
+        model_a: The model to compare with (or `km.Member`).
         model_b: Another model with the same inputs and outputs.
         batch_size: Number of random examples.
         seed: Seed of the random examples.
@@ -68,6 +69,7 @@ def max_deviation(
         raise MotherNetsError(
             "`dtype` must be a float type", expected=" or ".join(_FLOATS), received=repr(dtype)
         )
+    model_a, model_b = as_model(model_a), as_model(model_b)
     architecture = read(model_a)
     check_interface(architecture, read(model_b))
     with wide_floats() if dtype == "float64" else nullcontext():

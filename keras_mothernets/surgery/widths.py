@@ -10,7 +10,7 @@ member allows for every channel space of the common network.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,14 @@ def settle_widths(common: Architecture, members: Sequence[Architecture]) -> Arch
 
 
 @dataclass(frozen=True)
+class _Term:
+    """An atom of the common network, and how often it stands in an axis of a member's."""
+
+    own: Atom
+    repeats: int
+
+
+@dataclass(frozen=True)
 class _Even:
     """A member's demand that each channel of an axis has the same number of copies.
 
@@ -88,16 +96,15 @@ class _Room:
         self._member = member.name
         pairs = align(self._common, member, grow_only=True, check_widths=False).pairs
         found = correspond(self._common, member, pairs)
-        # For atoms of this walk: the common network's atom, and how often it stands in it.
-        origins: dict[Atom, tuple[Atom, int]] = {}
+        origins: dict[Atom, tuple[_Term, ...]] = {}
         for path, axis, step in _made(found):
             theirs = list(_atoms(axis, found.spaces))
             if step.how == "matched":
                 ours = list(_atoms(self._axes[path], self._itself.spaces))
                 if len(ours) == len(theirs):
                     for own, other in zip(ours, theirs, strict=True):
-                        origins[other] = (own, 1)
-                        self._note(own, other, found.spaces)
+                        origins[other] = (_Term(own, 1),)
+                        self._note(origins[other], other, found.spaces)
             elif len(theirs) == 1:
                 self._note_inserted(step, theirs[0], origins, found.spaces)
 
@@ -120,33 +127,55 @@ class _Room:
                     changes[node.outputs[0]] = following
         return changes
 
-    def _note(self, own: Atom, other: Atom, spaces: Spaces, *, repeats: int = 1) -> None:
-        """Note the room that an axis of the member leaves for `repeats` times an atom."""
+    def _note(self, terms: Sequence[_Term], other: Atom, spaces: Spaces, *, taken: int = 0) -> None:
+        """Note the room that an axis of the member leaves for what it carries.
+
+        Args:
+            terms: What it carries of the common network.
+            other: The axis.
+            spaces: Those of the member's walk.
+            taken: Channels that it carries besides, which cannot be lowered.
+        """
         limit, size = spaces.limits(other)
         if limit is None or size is None:
             return
-        room = limit // repeats
-        self._limits[own] = min(room, self._limits.get(own, room))
+        self._lower(terms, limit - taken)
         parts = spaces.must_divide(other)
-        if parts is not None:
-            self._even.setdefault(own, []).append(_Even(self._member, size, repeats, parts))
+        if parts is not None and len(terms) == 1:
+            demand = _Even(self._member, size, terms[0].repeats, parts)
+            self._even.setdefault(terms[0].own, []).append(demand)
+
+    def _lower(self, terms: Sequence[_Term], room: int) -> None:
+        """Lower widths, the largest first, until together they take no more than a room."""
+        widths = {term.own: self._width(term.own) for term in terms}
+        repeats = {own: sum(t.repeats for t in terms if t.own == own) for own in widths}
+        for own in sorted(widths, key=lambda atom: -widths[atom]):
+            excess = sum(repeats[atom] * width for atom, width in widths.items()) - room
+            # Where it is the only one, no room at all is told as it is.
+            least = 0 if len(widths) == 1 else 1
+            widths[own] = max(least, widths[own] - max(0, math.ceil(excess / repeats[own])))
+        self._limits.update(widths)
+
+    def _width(self, own: Atom) -> int:
+        """Width of an atom of the common network, as far as it is limited by now."""
+        size = self._itself.spaces.size(own)[0] or 1
+        return min(size, self._limits.get(own, size))
 
     def _note_inserted(
         self,
         step: Step,
         made: Atom,
-        origins: dict[Atom, tuple[Atom, int]],
+        origins: dict[Atom, tuple[_Term, ...]],
         spaces: Spaces,
     ) -> None:
         """What is inserted must pass on all channels of the axis that it reads."""
         source = step.inputs[0][rule_for(step.member).channel_axis(step.member)]
-        atoms = [atom for atom in _atoms(source, spaces) if atom in origins]
-        if len(atoms) != 1:
-            return
-        own, repeats = origins[atoms[0]]
-        repeats *= (spaces.size(source)[0] or 1) // (spaces.size(atoms[0])[0] or 1)
-        origins[made] = (own, repeats)
-        self._note(own, made, spaces, repeats=repeats)
+        terms = _terms(source, origins, spaces)
+        total = spaces.size(source)[0]
+        if terms and total is not None:
+            origins[made] = terms
+            own = sum(t.repeats * (self._itself.spaces.size(t.own)[0] or 1) for t in terms)
+            self._note(terms, made, spaces, taken=total - own)
 
     def _size(self, axis: Axis, spaces: Spaces) -> int | None:
         """Size of an axis once all limits hold."""
@@ -171,6 +200,24 @@ def _made(found: Correspondence) -> Iterator[tuple[tuple[str, ...], Axis, Step]]
         if rule.width is not None and step.how in ("matched", "inserted"):
             axis = rule.made_axis(step.member, step.outputs)
             yield step.mother.layer.path, axis, step
+
+
+def _terms(
+    axis: Axis, origins: Mapping[Atom, tuple[_Term, ...]], spaces: Spaces
+) -> tuple[_Term, ...]:
+    """What an axis carries of the common network; nothing where that is no sum of terms."""
+    axis = spaces.find(axis)
+    if isinstance(axis, Atom):
+        return origins.get(axis, ())
+    parts = [(part, _terms(part, origins, spaces)) for part in axis_parts(axis)]
+    known = [(part, terms) for part, terms in parts if terms]
+    if isinstance(axis, Concat):
+        return tuple(term for _, terms in known for term in terms)
+    if len(known) != 1:
+        return ()
+    [(part, terms)] = known
+    factor = (spaces.size(axis)[0] or 1) // (spaces.size(part)[0] or 1)
+    return tuple(_Term(term.own, term.repeats * factor) for term in terms)
 
 
 def _atoms(axis: Axis, spaces: Spaces) -> Iterator[Atom]:

@@ -10,6 +10,7 @@ import keras
 import pytest
 from keras import layers
 from keras.src.applications.convnext import LayerScale, StochasticDepth
+from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 from networks import randomise, weights
 
 from keras_mothernets import zoo
@@ -145,6 +146,18 @@ def convnext(width: int, units: int) -> keras.Model:
     return classify(inputs, x)
 
 
+def scaled(width: int, units: int, *, scale: float = 0.2, first: bool = True) -> keras.Model:
+    """Residual units as in InceptionResNetV2: a scaled branch of branches, ReLU behind the sum."""
+    inputs = keras.Input(IMAGE)
+    x = conv(inputs, width)
+    for _ in range(units):
+        y = layers.Concatenate()([conv(x, 2, 1), conv(conv(x, 2, 1), width)])
+        y = layers.Conv2D(width, 1)(y)
+        x = CustomScaleLayer(scale)([x, y] if first else [y, x])
+        x = layers.ReLU()(x)
+    return classify(inputs, x)
+
+
 def vgg(filters: Sequence[int]) -> keras.Model:
     """Two blocks of a VGG with these filters in each."""
     return zoo.vgg(IMAGE, CLASSES, [[(3, size) for size in filters]] * 2, head=(5,))
@@ -222,6 +235,7 @@ FAMILIES: dict[str, tuple[list[Build], int | None]] = {
         [lambda: inception((3, 4, 5)), lambda: inception((4, 5, 6), extra=True)],
         0,
     ),
+    "scaled residuals, deeper": ([lambda: scaled(4, 1), lambda: scaled(6, 2)], 0),
     "u-net": ([lambda: unet(3), lambda: unet(5)], 0),
     "u-net, deeper": ([lambda: unet(3, 1), lambda: unet(4, 2)], 0),
     "two inputs": ([lambda: two_inputs(3, 4), lambda: two_inputs(5, 6)], 0),
@@ -339,6 +353,16 @@ REFUSED: dict[str, tuple[Build, Build, tuple[str, ...]]] = {
         lambda: merged(layers.Add, 1),
         lambda: merged(layers.Add, 2),
         ("add", "stops learning at zero"),
+    ),
+    "sums scaled otherwise": (
+        lambda: scaled(4, 1),
+        lambda: scaled(4, 1, scale=0.1),
+        ("custom_scale_layer", "`scale` is 0.2 in one and 0.1 in the other"),
+    ),
+    "a sum that scales what would pass on": (
+        lambda: scaled(4, 1, first=False),
+        lambda: scaled(4, 2, first=False),
+        ("custom_scale_layer", "none of its branches can pass"),
     ),
     "another merge": (
         lambda: merged(layers.Maximum, 1),
