@@ -236,6 +236,10 @@ FAMILIES: dict[str, tuple[list[Build], int | None]] = {
         0,
     ),
     "scaled residuals, deeper": ([lambda: scaled(4, 1), lambda: scaled(6, 2)], 0),
+    "residuals scaled otherwise": (  # they stand in neither
+        [lambda: scaled(4, 1), lambda: scaled(4, 1, scale=0.1)],
+        None,
+    ),
     "u-net": ([lambda: unet(3), lambda: unet(5)], 0),
     "u-net, deeper": ([lambda: unet(3, 1), lambda: unet(4, 2)], 0),
     "two inputs": ([lambda: two_inputs(3, 4), lambda: two_inputs(5, 6)], 0),
@@ -353,11 +357,6 @@ REFUSED: dict[str, tuple[Build, Build, tuple[str, ...]]] = {
         lambda: merged(layers.Add, 1),
         lambda: merged(layers.Add, 2),
         ("add", "stops learning at zero"),
-    ),
-    "sums scaled otherwise": (
-        lambda: scaled(4, 1),
-        lambda: scaled(4, 1, scale=0.1),
-        ("custom_scale_layer", "`scale` is 0.2 in one and 0.1 in the other"),
     ),
     "a sum that scales what would pass on": (
         lambda: scaled(4, 1, first=False),
