@@ -43,9 +43,8 @@ def main(
         row = measure(arguments.measure)
         print(json.dumps({**row, "seconds": f"{time.monotonic() - start:.0f}"}))
         return 0
-    rows = section.read(arguments.table)
-    for name in names():
-        rows.setdefault(name, section.row(name, NOT_RUN))
+    known = section.read(arguments.table)
+    rows = {name: known.get(name) or section.row(name, NOT_RUN) for name in names()}
     end = time.monotonic() + 60 * arguments.minutes
     for name in arguments.only or names():
         done = rows[name][section.columns[1]] != NOT_RUN
@@ -63,6 +62,8 @@ def _in_process(name: str, limit: float, section: Section) -> Row:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:
         return section.row(name, f"stopped after {limit / 60:.0f} minutes")
+    if done.returncode < 0:
+        return section.row(name, f"killed by signal {-done.returncode} (no memory left?)")
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["killed"])[-1]
         return section.row(name, f"WRONG: {last}")
