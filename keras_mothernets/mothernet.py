@@ -48,8 +48,8 @@ def mothernet(members: Sequence[Any], *, name: str = "mothernet", seed: int = 0)
         seed: Seed of its random initial weights.
 
     Returns:
-        A new, built, uncompiled Functional model. Layers are named as in the
-        first member. Settings that the user made (the mean of a
+        A new, built, uncompiled Functional model. Layers are named as in one of
+        the members. Settings that the user made (the mean of a
         `Normalization`) are copied from there, and so are layers that are
         frozen with the same weights in all members; they stay frozen. All other
         layers are trainable, frozen in a member or not.
@@ -102,6 +102,9 @@ def common_architecture(
     Raises:
         SurgeryError: There is none.
     """
+    smallest = min(architectures, key=lambda architecture: architecture.num_params)
+    if _grows_into_all(smallest, architectures):  # no mother is larger than a member
+        return replace(smallest, name=name)
     best: Architecture | None = None
     failures: list[SurgeryError] = []
     for taste in TASTES:
@@ -114,7 +117,7 @@ def common_architecture(
                 continue
             if best is None or found.num_params > best.num_params:
                 best = found
-            if shared_params(found) >= candidate.params:  # what it promised; no other promises more
+            if shared_params(found) >= candidate.params:  # as promised, and none promises more
                 return replace(best, name=name)
         if not candidates and not any(isinstance(f, _Misfit) for f in failures):
             break  # the networks differ, whatever is sought first
@@ -161,6 +164,16 @@ class _Candidate:
 
     architecture: Architecture
     params: int
+
+
+def _grows_into_all(smallest: Architecture, architectures: Sequence[Architecture]) -> bool:
+    try:
+        for architecture in architectures:
+            if architecture is not smallest:
+                make_plan(smallest, architecture)
+    except SurgeryError:
+        return False
+    return True
 
 
 class _Misfit(SurgeryError):

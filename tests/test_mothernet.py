@@ -116,10 +116,17 @@ def test_an_activation_stays_where_its_layer_goes() -> None:
 
 
 def test_dropout_that_one_member_lacks_is_left_out() -> None:
-    with_it = Network((5,), (Unit("dense", dropout=0.2),)).build("with")
-    without = Network((5,), (Unit("dense", size=6),)).build("without")
+    with_it = Network((5,), (Unit("dense", 6), Unit("dense", 4, dropout=0.2))).build("with")
+    without = Network((5,), (Unit("dense", 4), Unit("dense", 6))).build("without")
     mother = _below_all([with_it, without])
     assert not any(isinstance(layer, layers.Dropout) for layer in mother.layers)
+
+
+def test_dropout_of_a_member_that_all_others_grow_from_stays() -> None:
+    """Thus the mother is that member, and not trained twice."""
+    with_it = Network((5,), (Unit("dense", dropout=0.2),)).build("with")
+    without = Network((5,), (Unit("dense", size=6),)).build("without")
+    assert same_architecture(_below_all([with_it, without]), with_it)
 
 
 def test_reshapes_follow_the_narrowest() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -41,6 +42,7 @@ _ACTIVATION_LAYERS = frozenset(
 
 # What Keras calls a weight that its layer gave no name: the number counts those of all layers.
 _UNNAMED = re.compile(r"variable(_\d+)?")
+_NUMBER = re.compile(r"_\d+$")
 
 
 def read(model: keras.Model) -> Architecture:
@@ -85,7 +87,7 @@ def read(model: keras.Model) -> Architecture:
 
 def live_layers(model: keras.Model) -> dict[tuple[str, ...], keras.layers.Layer]:
     """The layers of a model by the path under which `read` lists them."""
-    return {path: operation for path, operation in _operations(model, ())}
+    return {path: operation for path, operation in _operations(model, (), {})}
 
 
 def check_readable(model: object) -> None:
@@ -122,16 +124,20 @@ def check_readable(model: object) -> None:
     )
 
 
+# The path at which a layer was met first, by its id: it may stand in several nested models.
+Paths = dict[int, tuple[str, ...]]
+
+
 def _operations(
-    model: keras.Model, path: tuple[str, ...]
+    model: keras.Model, path: tuple[str, ...], paths: Paths
 ) -> Iterator[tuple[tuple[str, ...], keras.layers.Layer]]:
     for call in keras_graph.calls(model):
         operation = call.operation
         here = (*path, operation.name)
         if isinstance(operation, keras.Model):
-            yield from _operations(operation, here)
+            yield from _operations(operation, here, paths)
         else:
-            yield here, operation
+            yield paths.setdefault(id(operation), here), operation
 
 
 class _Reader:
@@ -140,6 +146,7 @@ class _Reader:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self._layers: dict[tuple[str, ...], Layer] = {}
+        self._paths: Paths = {}
         self._count = 0
 
     def number(self, tensor: keras.KerasTensor | None, tensors: dict[int, int]) -> int:
@@ -194,6 +201,7 @@ class _Reader:
         tensors: dict[int, int],
         forced: Mapping[str, Any],
     ) -> None:
+        path = self._paths.setdefault(id(call.operation), path)
         layer = self._layers.get(path)
         if layer is None:
             layer = self._layers[path] = _read_layer(call.operation, path)
@@ -285,17 +293,35 @@ def _without_shapes(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def layer_variables(layer: Any) -> dict[str, Any]:
-    """The variables of a live layer by a name that is unique inside the layer."""
+    """The variables of a live layer by a name that is unique inside the layer.
+
+    Where layers inside the layer have variables of one name, that of the layer inside stands
+    before it: `"query/kernel"`. Numbers that Keras may have put behind it, which count all
+    layers of the process, count those of this layer instead: `"dense/kernel"`,
+    `"dense_1/kernel"`.
+    """
     variables = getattr(layer, "weights", [])
     names = [
         f"variable_{number}" if _UNNAMED.fullmatch(variable.name) else variable.name
         for number, variable in enumerate(variables)
     ]
     if len(set(names)) < len(names):
-        names = ["/".join(variable.path.split("/")[-2:]) for variable in variables]
+        owners = _renumbered([variable.path.rpartition("/")[0] for variable in variables])
+        names = [f"{owner}/{name}" for owner, name in zip(owners, names, strict=True)]
     if len(set(names)) < len(names):
         names = [f"{name}_{number}" for number, name in enumerate(names)]
     return dict(zip(names, variables, strict=True))
+
+
+def _renumbered(paths: Sequence[str]) -> list[str]:
+    """Last parts of some paths; those of one stem get numbers in order of appearance."""
+    names: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for path in dict.fromkeys(paths):
+        stem = _NUMBER.sub("", path.rpartition("/")[2])
+        names[path] = f"{stem}_{counts[stem]}" if counts[stem] else stem
+        counts[stem] += 1
+    return [names[path] for path in paths]
 
 
 def _own_activation(layer: Layer) -> Activation | None:

@@ -87,6 +87,8 @@ def _item(piece: list[Node], outputs: Sequence[int]) -> Node | Region:
     if len(piece) == 1:
         return piece[0]
     *inside, merge = piece
+    if len(set(merge.inputs)) < len(merge.inputs):
+        return Region(tuple(piece))  # what reads a tensor twice is no sum of branches
     entries = _entries(piece)
     branches = []
     claimed: set[int] = set()

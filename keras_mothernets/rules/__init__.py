@@ -15,6 +15,7 @@ from keras_mothernets.rules.rule import (
     Statistics,
     Taps,
     Value,
+    static_arguments,
     with_config,
 )
 from keras_mothernets.rules.spaces import (
@@ -57,5 +58,6 @@ __all__ = [
     "probe_elementwise",
     "register_rule",
     "rule_for",
+    "static_arguments",
     "with_config",
 ]

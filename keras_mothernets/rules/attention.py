@@ -153,6 +153,13 @@ class MultiHeadAttentionRule(HeadsRule):
             return super().made(mother, member, query, spaces)
         return tuple(spaces.new(*pair) for pair in zip(ours, theirs, strict=True))
 
+    def follow(
+        self, node: Node, sizes: Sequence[int | None], *others: Sequence[int | None]
+    ) -> dict[str, Any]:
+        old = _output_shape(node)
+        new = None if old is None else tuple(sizes[-len(old) :])
+        return {} if new == old else {"output_shape": new}
+
 
 class GroupQueryAttentionRule(HeadsRule):
     """GroupQueryAttention: heads of the query stand in groups, one per head of key and value."""

@@ -64,7 +64,9 @@ class ConvolutionRule(Rule):
             return changes
         return {**changes, "groups": groups, "filters": filters}
 
-    def follow(self, node: Node, sizes: Sequence[int | None]) -> dict[str, Any]:
+    def follow(
+        self, node: Node, sizes: Sequence[int | None], *others: Sequence[int | None]
+    ) -> dict[str, Any]:
         size = sizes[self.channel_axis(node)]
         if not is_depthwise(node) or size is None or size == node.config["filters"]:
             return {}

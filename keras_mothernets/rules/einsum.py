@@ -72,6 +72,15 @@ class EinsumDenseRule(Rule):
         _refuse_mistaken_bias(out, biased, spaces)
         return (out,)
 
+    def follow(
+        self, node: Node, sizes: Sequence[int | None], *others: Sequence[int | None]
+    ) -> dict[str, Any]:
+        old = _output_shape(node)
+        new = tuple(
+            None if was is None else size for was, size in zip(old, sizes[-len(old) :], strict=True)
+        )
+        return {} if new == old else {"output_shape": new}
+
     def roles(
         self, mother: Node, member: Node, inputs: Sequence[Axes], outputs: Sequence[Axes]
     ) -> dict[str, tuple[Role, ...]]:

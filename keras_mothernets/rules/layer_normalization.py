@@ -126,7 +126,9 @@ class LayerScaleRule(Rule):
             return changes
         return {**changes, "projection_dim": size}
 
-    def follow(self, node: Node, sizes: Sequence[int | None]) -> dict[str, Any]:
+    def follow(
+        self, node: Node, sizes: Sequence[int | None], *others: Sequence[int | None]
+    ) -> dict[str, Any]:
         same = sizes[-1] == node.config["projection_dim"]
         return {} if same else {"projection_dim": sizes[-1]}
 

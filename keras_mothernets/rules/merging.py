@@ -61,7 +61,7 @@ class ElementwiseMergeRule(Rule):
         return (tuple(out),)
 
     def merge_value(self, node: Node, values: Sequence[Value]) -> Value:
-        if not values or len(values) < len(node.inputs):
+        if not values or len(values) < len(node.inputs) or static_arguments(node):
             return Value()
         lows, highs = [value.low for value in values], [value.high for value in values]
         if self.merge == "sum":

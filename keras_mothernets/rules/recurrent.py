@@ -202,6 +202,16 @@ class BidirectionalRule(Rule):
         inside = tuple(axis for run in runs for axis in (run.columns, run.units))
         return (*_merged(member.config["merge_mode"], runs, spaces), *returned, inside)
 
+    def follow(
+        self, node: Node, sizes: Sequence[int | None], *others: Sequence[int | None]
+    ) -> dict[str, Any]:
+        changes = {}
+        for number, key in enumerate(("layer", "backward_layer")):
+            units, entry = others[-1][2 * number + 1], node.config[key]
+            if units != entry["config"]["units"]:
+                changes[key] = {**entry, "config": {**entry["config"], "units": units}}
+        return changes
+
     def roles(
         self, mother: Node, member: Node, inputs: Sequence[Axes], outputs: Sequence[Axes]
     ) -> dict[str, tuple[Role, ...]]:

@@ -12,6 +12,7 @@ of the mother's, with weights that the rule writes down (`identity_values`).
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -260,12 +261,15 @@ class Rule:
         """The config entries of a layer that makes `size` channels (or units, ...)."""
         return {str(self.width): size}
 
-    def follow(self, node: Node, sizes: Sequence[int | None]) -> dict[str, Any]:
+    def follow(
+        self, node: Node, sizes: Sequence[int | None], *others: Sequence[int | None]
+    ) -> dict[str, Any]:
         """Config entries that must change where what flows out has got other sizes.
 
         Args:
-            node: The call, of a layer that makes no channels of its own.
+            node: The call, of a layer without a `width`.
             sizes: New sizes of its output, the batch axis left out; None where unknown.
+            *others: Those of its other outputs, then of the axes inside, as `flow` gave them.
         """
         return {}
 
@@ -277,10 +281,34 @@ class Rule:
         return not (key in _IRRELEVANT or key in self.free or key.endswith(_IRRELEVANT_ENDINGS))
 
 
-def static_arguments(node: Node) -> list[Any]:
-    """The arguments of a call that are not tensors, for comparison."""
-    leaves = keras.tree.flatten((node.args, dict(node.kwargs)))
-    return [leaf for leaf in leaves if leaf is not None and not isinstance(leaf, TensorRef)]
+def static_arguments(node: Node) -> dict[str, Any]:
+    """The arguments of a call that are not tensors, by parameter, for comparison.
+
+    Where tensors stand among them it says so (`x - 1` is not `1 - x`), but not how many:
+    a merge may take more in one network than in another.
+    """
+    signature = inspect.signature(node.layer.cls.call)  # type: ignore[attr-defined]
+    # `None` stands for `self`.
+    bound = signature.bind(None, *node.args, **node.kwargs)
+    given = {
+        name: _without_tensors(value)
+        for name, value in list(bound.arguments.items())[1:]
+        if value is not None and not same(value, signature.parameters[name].default)
+    }
+    return {} if all(value is _TENSOR for value in given.values()) else given
+
+
+_TENSOR = "a tensor"
+
+
+def _without_tensors(value: Any) -> Any:
+    """A structure with a word in place of its tensors, and of lists of nothing but tensors."""
+    if isinstance(value, TensorRef):
+        return _TENSOR
+    if isinstance(value, (list, tuple)):
+        parts = [_without_tensors(part) for part in value]
+        return _TENSOR if all(part is _TENSOR for part in parts) else parts
+    return value
 
 
 def with_config(node: Node, changes: Mapping[str, Any]) -> Node:
@@ -303,12 +331,19 @@ def keep_position(node: Node) -> bool:
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two config entries are equal; they may hold arrays."""
+    """Whether two config entries are equal; they may hold arrays, or tensors of a backend."""
+    first, second = _as_array(first), _as_array(second)
     if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
         return np.array_equal(first, second)
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        return first.keys() == second.keys() and all(same(first[k], second[k]) for k in first)
     if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
         return len(first) == len(second) and all(map(same, first, second))
     return bool(first == second)
+
+
+def _as_array(value: Any) -> Any:
+    return keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value
 
 
 def _short(value: Any) -> str:

@@ -49,7 +49,9 @@ class ReshapeRule(Rule):
         known = tuple(-1 if size is None else size for size in ours)
         return {} if target == known else {"target_shape": target}
 
-    def follow(self, node: Node, sizes: Sequence[int | None]) -> dict[str, Any]:
+    def follow(
+        self, node: Node, sizes: Sequence[int | None], *others: Sequence[int | None]
+    ) -> dict[str, Any]:
         target = tuple(-1 if size is None else size for size in sizes)
         known = tuple(-1 if size is None else size for size in node.output_shapes[0])
         return {} if target == known else {"target_shape": target}

@@ -109,6 +109,7 @@ class Spaces:
     """Whether an axis was made smaller so that it agrees with another."""
 
     _entries: list[_Entry] = field(default_factory=list)
+    _alike: list[tuple[Concat, str]] = field(default_factory=list)
 
     def new(self, mother: Size, member: Size) -> Atom:
         """A fresh atom that may be widened from `mother` to `member` channels."""
@@ -177,8 +178,12 @@ class Spaces:
         entry.pinned = entry.pinned or reason
 
     def sign(self, axis: Axis) -> None:
-        """Let an axis carry each channel at least once as it is and once negated."""
-        axis = self.find(axis)
+        """Let an axis carry each channel at least once as it is and once negated.
+
+        Raises:
+            SurgeryError: The axis is made up of several, or must keep its size.
+        """
+        axis = self.essence(axis)
         if not isinstance(axis, Atom) or self._entries[axis.number].pinned:
             raise SurgeryError("Negated copies need an axis made by one layer alone")
         self._entries[axis.number].signed = True
@@ -187,20 +192,32 @@ class Spaces:
         """Demand that every channel of an axis has the same number of copies, side by side.
 
         Args:
-            axis: Any axis; one that is made up of several is pinned instead.
+            axis: Any axis. Of a product each factor is evened out, of axes one after the other
+                each in the same measure; what does not fall into groups is pinned.
             reason: Completes "... because ...".
             parts: Number of groups into which the channels must fall evenly.
         """
-        axis = self.find(axis)
-        if not isinstance(axis, Atom):
+        axis = self.essence(axis)
+        if isinstance(axis, Atom):
+            entry = self._entries[axis.number]
+            entry.uniform, entry.parts = reason, math.lcm(entry.parts, parts)
+        elif isinstance(axis, Product) and self._splits(axis.factors[0], parts):
+            for number, factor in enumerate(axis.factors):
+                self.even_out(factor, reason, parts=1 if number else parts)
+        elif isinstance(axis, Concat) and parts == 1:
+            for part in axis.parts:
+                self.even_out(part, reason)
+            self._alike.append((axis, reason))
+        else:
             self.pin(axis, reason)
-            return
-        entry = self._entries[axis.number]
-        entry.uniform, entry.parts = reason, math.lcm(entry.parts, parts)
+
+    def _splits(self, axis: Axis, parts: int) -> bool:
+        """Whether an axis falls into equal parts in both networks."""
+        return all(size is not None and size % parts == 0 for size in self.size(axis))
 
     def is_free(self, axis: Axis) -> bool:
         """Whether an axis is made by layers alone and may be widened."""
-        axis = self.find(axis)
+        axis = self.essence(axis)
         return isinstance(axis, Atom) and self._entries[axis.number].pinned is None
 
     def must_divide(self, axis: Axis) -> int | None:
@@ -208,7 +225,7 @@ class Spaces:
 
         None where any size will do.
         """
-        axis = self.find(axis)
+        axis = self.essence(axis)
         if not isinstance(axis, Atom) or self._entries[axis.number].uniform is None:
             return None
         return self._entries[axis.number].parts
@@ -238,13 +255,13 @@ class Spaces:
             self._join_parts(first, second)
 
     def refine(self, atom: Atom, sizes: list[tuple[Size, Size]]) -> tuple[Atom, ...]:
-        """Take an atom apart into a product of fresh ones, of the given sizes."""
-        entry = self._entries[atom.number]
-        factors = tuple(
-            self.fixed(mother, member, entry.pinned) if entry.pinned else self.new(mother, member)
-            for mother, member in sizes
-        )
-        entry.replaced_by = Product(factors)
+        """Take an atom apart into a product of fresh ones, of the given sizes.
+
+        Raises:
+            SurgeryError: It carries negated copies, or groups that do not fall into its pieces.
+        """
+        factors = tuple(self.new(mother, member) for mother, member in sizes)
+        self._replace(atom, Product(factors))
         return factors
 
     def maps(self, seed: int) -> Maps:
@@ -257,13 +274,16 @@ class Spaces:
             A `Maps` that gives the map of any axis.
 
         Raises:
-            SurgeryError: An axis is narrower in the member than in the mother.
+            SurgeryError: An axis is narrower in the member than in the mother, or not a
+                multiple of it where copies are counted.
         """
+        for axis, reason in self._alike:
+            self._check_alike(axis, reason)
         return Maps(self, {n: self._choose(n, seed) for n in range(len(self._entries))})
 
     def limits(self, axis: Axis) -> tuple[Size, Size]:
         """Largest mother size that this member allows, and the member's size."""
-        axis = self.find(axis)
+        axis = self.essence(axis)
         if not isinstance(axis, Atom):
             return self.size(axis)
         entry = self._entries[axis.number]
@@ -301,6 +321,18 @@ class Spaces:
             ]
         )
         return Map(index, entry.mother, signs)
+
+    def _check_alike(self, axis: Concat, reason: str) -> None:
+        """All parts of an axis must have grown by one factor."""
+        sizes = [self.size(part) for part in axis.parts]
+        ratios = {member / mother for mother, member in sizes if mother and member}
+        if len(ratios) > 1:
+            raise SurgeryError(
+                f"Every channel needs the same number of copies because {reason}",
+                expected="axes that were concatenated to grow all by one factor",
+                received=" and ".join(f"{ours} to {theirs}" for ours, theirs in sizes),
+                fix="Give the members widths in one proportion there",
+            )
 
     def _settle(self, first: Axis, second: Axis) -> None:
         """Lower the larger of two axes to the size of the other, where layers can make it so."""

@@ -58,6 +58,19 @@ class TimeDistributedRule(Rule):
                 spaces.pin(axis, "the wrapped layer's activation mixes the channels")
         return ((time, *outputs[0]), *outputs)
 
+    def follow(
+        self, node: Node, sizes: Sequence[int | None], *others: Sequence[int | None]
+    ) -> dict[str, Any]:
+        inner, entry = _inside(node), node.config["layer"]
+        rule = self._find(inner)
+        if rule.width is None or not rule.is_linear:
+            return {}
+        size = sizes[1 + rule.channel_axis(inner)]
+        if size is None or size == inner.config[rule.width]:
+            return {}
+        config = {**entry["config"], **rule.sized(inner, size)}
+        return {"layer": {**entry, "config": config}}
+
     def roles(
         self, mother: Node, member: Node, inputs: Sequence[Axes], outputs: Sequence[Axes]
     ) -> dict[str, tuple[Role, ...]]:

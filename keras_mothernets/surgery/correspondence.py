@@ -90,14 +90,20 @@ def correspond(
     Raises:
         SurgeryError: Channels cannot pass a layer; the message names it.
     """
-    walk = _Walk(dict(_fates(pairs)), Spaces(settles))
+    walk = _Walk(dict(_fates(pairs)), dict(_passed(pairs)), Spaces(settles))
     walk.start(mother, member)
     steps = []
     for node in member.nodes:
         with naming(f"Layer `{node.name}`"):
             steps.append(walk.step(node))
-    for tensor in member.outputs:
-        for axis in walk.views[tensor]:
+    for ours, theirs in zip(mother.outputs, member.outputs, strict=True):
+        if walk.places.get(theirs) != walk.source(ours):
+            raise SurgeryError(
+                "The outputs come from other places of the network",
+                expected="as in the smaller network, in the same order",
+                fix="Give the outputs of all networks in one order",
+            )
+        for axis in walk.views[theirs]:
             walk.spaces.pin(axis, "it is the output")
     _share(steps, walk.spaces)
     return Correspondence(mother, member, tuple(steps), walk.spaces)
@@ -124,6 +130,16 @@ def _fates(pairs: Sequence[Pair]) -> Iterator[tuple[int, _Fate]]:
             how: How = "matched" if pair.first is not None else "inserted"
             mother = pair.first if isinstance(pair.first, Node) else None
             yield item.outputs[0], _Fate(how, mother, pair.paired)
+
+
+def _passed(pairs: Sequence[Pair]) -> Iterator[tuple[int, int]]:
+    """For calls that only the mother has, and that give what they get: output and input."""
+    for pair in pairs:
+        if isinstance(pair.first, Node) and pair.second is None:
+            yield pair.first.outputs[0], pair.first.inputs[0]
+        elif isinstance(pair.inside, RegionMatch):
+            for branch in pair.inside.branches:
+                yield from _passed(branch.pairs)
 
 
 def _matched_region(pair: Pair, inside: RegionMatch) -> Iterator[tuple[int, _Fate]]:
@@ -171,6 +187,7 @@ class _Walk:
     """What is known on the way through a member: the axes of each tensor so far."""
 
     fates: dict[int, _Fate]
+    passed: dict[int, int]
     spaces: Spaces = field(default_factory=Spaces)
     views: dict[int, Axes] = field(default_factory=dict)
     places: dict[int, int] = field(default_factory=dict)
@@ -202,9 +219,22 @@ class _Walk:
         return step
 
     def _matched(self, mother: Node, node: Node) -> Step:
+        self._check_places(mother, node)
         inputs = self._inputs(node)
         outputs = rule_for(node).flow(mother, node, inputs, self.spaces)
         return Step("matched", mother, node, inputs, outputs, self._place(node))
+
+    def _check_places(self, mother: Node, node: Node) -> None:
+        """A call must read what the mother's reads, in the same order where that counts."""
+        read = [self.places[tensor] for tensor in node.inputs if tensor in self.places]
+        wanted = [self.source(tensor) for tensor in mother.inputs]
+        if rule_for(node).commutes(node):
+            read, wanted = sorted(read), sorted(wanted)
+        if read != wanted:
+            raise SurgeryError(
+                "It reads other tensors than in the smaller network, or in another order",
+                fix="Wire it in the same way in all networks",
+            )
 
     def _inserted(self, node: Node, paired: bool) -> Step:
         rule, inputs, place = rule_for(node), self._inputs(node), self._place(node)
@@ -246,6 +276,12 @@ class _Walk:
                 axes = (*known[0][:position], new, *known[0][position + 1 :])
             inputs.append(axes)
         return tuple(inputs)
+
+    def source(self, tensor: int) -> int:
+        """The mother's tensor that flows in where only the mother has calls before it."""
+        while tensor in self.passed:
+            tensor = self.passed[tensor]
+        return tensor
 
     def _place(self, node: Node) -> int:
         return next(self.places[tensor] for tensor in node.inputs if tensor in self.places)

@@ -113,9 +113,10 @@ def _is_depthwise(node: Node) -> bool:
 def _following(node: Node, step: Step, spaces: Spaces, sizes: Mapping[Atom, int]) -> Node:
     if node.activation is not None or not step.outputs:
         return node
-    shape = tuple(_size(axis, spaces, sizes) for axis in step.outputs[0])
-    changes = rule_for(node).follow(node, shape)
-    return replace(with_config(node, changes), output_shapes=(shape,)) if changes else node
+    shapes = [tuple(_size(axis, spaces, sizes) for axis in axes) for axes in step.outputs]
+    changes = rule_for(node).follow(node, *shapes)
+    made = tuple(shapes[: len(node.outputs)])
+    return replace(with_config(node, changes), output_shapes=made) if changes else node
 
 
 def _size(axis: Axis, spaces: Spaces, sizes: Mapping[Atom, int]) -> int | None:

@@ -28,10 +28,21 @@ def readable(model: keras.Model) -> Architecture:
 
 
 def find(architecture: Architecture, name: str) -> Node:
-    """The first call of a layer, by its name."""
-    for node in architecture.nodes:
-        if name in (node.layer.name, node.layer.path[-1]) and not node.fused:
-            return node
+    """The first call of a layer, by its name; without those of its models if that is enough.
+
+    Raises:
+        GraphError: There is no such layer, or there are several.
+    """
+    whole = [node for node in architecture.nodes if name == node.layer.name and not node.fused]
+    short = [node for node in architecture.nodes if name == node.layer.path[-1] and not node.fused]
+    candidates = dict.fromkeys(node.layer.name for node in whole or short)
+    if len(candidates) > 1:
+        raise GraphError(
+            f"`{architecture.name}` has several layers `{name}`",
+            expected="one of " + ", ".join(f"`{candidate}`" for candidate in candidates),
+        )
+    if candidates:
+        return (whole or short)[0]
     raise GraphError(
         f"`{architecture.name}` has no layer `{name}`",
         expected="one of " + ", ".join(f"`{layer.name}`" for layer in architecture.layers),

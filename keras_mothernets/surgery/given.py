@@ -37,6 +37,8 @@ def copy_given(
     Raises:
         SurgeryError: Two members have different settings.
     """
+    # Keras passes over a value that is there already, whatever the layers inside have.
+    mother.trainable = False
     mother.trainable = True
     _copy_settings(members, common, mother)
     if all(any(map(_is_frozen, live_layers(entry.model).values())) for entry in members):

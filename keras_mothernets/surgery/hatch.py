@@ -231,7 +231,7 @@ def _statistics(plan: HatchPlan, mother: keras.Model, calibration: Any) -> dict[
     }
     if places and calibration is not None:
         return measure(mother, architecture, places, calibration)
-    derived = {place: derive(mother, architecture, place) for place in places}
+    derived = {place: derive(mother, architecture, place, axis) for place, axis in places.items()}
     return {place: found for place, found in derived.items() if found is not None}
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
 
-from keras_mothernets.errors import naming
+from keras_mothernets.errors import SurgeryError, naming
 from keras_mothernets.graph import Architecture, read, text_table
 from keras_mothernets.member import Member, as_model
 from keras_mothernets.rules import (
@@ -181,6 +181,7 @@ def _variable_plans(step: Step) -> tuple[VariablePlan, ...]:
     if step.how in ("fresh", "zeroed"):
         return _fresh_variables(step)
     roles = step_roles(step)
+    _check_variables(step, roles)
     plans = []
     for name, shape in step.member.layer.variables.items():
         source, shared = "constant", 0
@@ -191,6 +192,29 @@ def _variable_plans(step: Step) -> tuple[VariablePlan, ...]:
             shared = math.prod(step.mother.layer.variables[name])
         plans.append(VariablePlan(name, shape, source, roles[name], shared))
     return tuple(plans)
+
+
+def _check_variables(step: Step, roles: Mapping[str, object]) -> None:
+    """All variables of the mother's must have a place in the member, and all of the member a role.
+
+    Raises:
+        SurgeryError: They have not; only a rule of somebody's own can be the cause.
+    """
+    variables = step.member.layer.variables
+    lost = [name for name in step.mother.layer.variables if name not in variables]
+    unknown = [name for name in variables if name not in roles]
+    if step.how == "matched" and (lost or unknown):
+        raise SurgeryError(
+            f"Layer `{step.member.layer.name}` ({step.member.kind}): "
+            + (
+                f"variable `{lost[0]}` of the smaller network's has no counterpart"
+                if lost
+                else f"its rule gives variable `{unknown[0]}` no roles"
+            ),
+            expected=f"variables {list(variables)}",
+            received=f"{list(step.mother.layer.variables) if lost else list(roles)}",
+            fix="Mend the rule, or give the layers inside names of their own",
+        )
 
 
 def _fresh_variables(step: Step) -> tuple[VariablePlan, ...]:

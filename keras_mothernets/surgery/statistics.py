@@ -22,7 +22,7 @@ from keras_mothernets.graph import (
     copy_into_flat,
     live_layers,
 )
-from keras_mothernets.rules import Statistics, rule_for
+from keras_mothernets.rules import Statistics, rule_for, static_arguments
 from keras_mothernets.rules.shape import GlobalPoolingRule, ResizingRule
 
 
@@ -74,7 +74,9 @@ def measure(
     }
 
 
-def derive(mother: keras.Model, architecture: Architecture, tensor: int) -> Statistics | None:
+def derive(
+    mother: keras.Model, architecture: Architecture, tensor: int, axis: int
+) -> Statistics | None:
     """Statistics in closed form: behind a BatchNormalization each channel is nearly normal.
 
     Its mean is beta and its standard deviation |gamma|; what activations after
@@ -85,26 +87,33 @@ def derive(mother: keras.Model, architecture: Architecture, tensor: int) -> Stat
         mother: The live mother.
         architecture: What was read from it.
         tensor: Number of the tensor.
+        axis: Its channel axis, the batch axis left out.
 
     Returns:
-        The statistics, or None if not every way to it comes from a BatchNormalization.
+        The statistics, or None if not every way to it comes from a BatchNormalization of
+        the same channels.
     """
     makers = {out: node for node in architecture.nodes for out in node.outputs}
+    if tensor not in makers:
+        return None
     layers = live_layers(mother)
-    return _derived(tensor, makers, lambda node: _normal(layers[node.layer.path]))
+    rank = len(makers[tensor].output_shapes[0])
+    return _derived(tensor, axis - rank, makers, lambda node: _normal(layers[node.layer.path]))
 
 
 def _derived(
-    tensor: int, makers: Mapping[int, Node], normal: Callable[[Node], Statistics]
+    tensor: int, axis: int, makers: Mapping[int, Node], normal: Callable[[Node], Statistics]
 ) -> Statistics | None:
+    """Statistics along an axis of a tensor, which is counted from the end."""
     behind: list[Node] = []
     while tensor in makers:
         node = makers[tensor]
         rule = rule_for(node)
         if node.layer.cls is keras.layers.BatchNormalization and node.activation is None:
-            return _through(normal(node), behind[::-1])
+            is_same = rule.channel_axis(node) - len(node.output_shapes[0]) == axis
+            return _through(normal(node), behind[::-1]) if is_same else None
         if rule.merge is not None:
-            met = _met(node, [_derived(number, makers, normal) for number in node.inputs])
+            met = _met(node, [_derived(number, axis, makers, normal) for number in node.inputs])
             return _through(met, behind[::-1]) if met is not None else None
         if not (node.activation is not None or rule.is_transparent or _keeps_channels(node)):
             return None
@@ -123,9 +132,13 @@ def _met(node: Node, branches: Sequence[Statistics | None]) -> Statistics | None
     known = [branch for branch in branches if branch is not None]
     means, variances = [b.mean for b in known], [b.variance for b in known]
     rule = rule_for(node)
-    if len(known) < len(branches):
+    if len(known) < len(branches) or static_arguments(node):
         return None
-    if rule.merge == "sum" and len({branch.mean.shape for branch in known}) == 1:
+    if (
+        rule.merge == "sum"
+        and rule.commutes(node)
+        and len({branch.mean.shape for branch in known}) == 1
+    ):
         return Statistics(np.sum(means, axis=0), np.sum(variances, axis=0))
     if rule.merge == "concat" and rule.channel_axis(node) == len(node.output_shapes[0]) - 1:
         return Statistics(np.concatenate(means), np.concatenate(variances))

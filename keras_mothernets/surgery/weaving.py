@@ -254,11 +254,17 @@ def _with_shapes(architecture: Architecture, rounds: int = _ROUNDS) -> Architect
     return replace(architecture, nodes=tuple(nodes), tree=tree)
 
 
-def _settled(found: Correspondence) -> Iterator[tuple[tuple[str, ...], dict[str, int]]]:
-    """Layers that must be narrower than they are, with the config entry that makes them so."""
+def _settled(found: Correspondence) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Layers that must be narrower than they are, with the config entries that make them so."""
     for step in found.steps:
         rule, node = rule_for(step.member), step.member
-        if rule.width is not None and not node.fused and node.activation is None:
+        if node.fused or node.activation is not None:
+            continue
+        if rule.width is None:
+            sizes = [[found.spaces.size(axis)[0] for axis in axes] for axes in step.outputs]
+            if changes := rule.follow(node, *sizes):
+                yield node.layer.path, changes
+        else:
             size = found.spaces.size(rule.made_axis(node, step.outputs))[0]
             if size is not None and size < node.config[rule.width]:
                 yield node.layer.path, {rule.width: size}

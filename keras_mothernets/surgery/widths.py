@@ -86,7 +86,8 @@ class _Room:
     def __init__(self, common: Architecture) -> None:
         self._common = common
         self._itself = correspond(common, common, [Pair(node, node) for node in common.nodes])
-        self._axes = {path: axis for path, axis, _ in _made(self._itself)}
+        self._outputs = {step.mother.outputs[0]: step.outputs for step in self._itself.steps}
+        self._costs = _costs(self._itself)
         self._limits: dict[Atom, int] = {}
         self._member = ""
         self._even: dict[Atom, list[_Even]] = {}
@@ -97,16 +98,11 @@ class _Room:
         pairs = align(self._common, member, grow_only=True, check_widths=False).pairs
         found = correspond(self._common, member, pairs)
         origins: dict[Atom, tuple[_Term, ...]] = {}
-        for path, axis, step in _made(found):
-            theirs = list(_atoms(axis, found.spaces))
+        for step in found.steps:
             if step.how == "matched":
-                ours = list(_atoms(self._axes[path], self._itself.spaces))
-                if len(ours) == len(theirs):
-                    for own, other in zip(ours, theirs, strict=True):
-                        origins[other] = (_Term(own, 1),)
-                        self._note(origins[other], other, found.spaces)
-            elif len(theirs) == 1:
-                self._note_inserted(step, theirs[0], origins, found.spaces)
+                self._note_matched(step, origins, found.spaces)
+            elif step.how == "inserted" and rule_for(step.member).is_linear:
+                self._note_inserted(step, origins, found.spaces)
 
     def changes(self) -> dict[int, dict[str, Any]]:
         """Config entries that must be lowered, by the number of a call's first output."""
@@ -117,15 +113,28 @@ class _Room:
             key = rule.width
             if key is not None and not node.fused:
                 with naming(f"Layer `{node.layer.name}`"):
-                    width = self._size(self._axes[node.layer.path], spaces)
+                    width = self._size(rule.made_axis(node, step.outputs), spaces)
                 if width is not None and width < node.config[key]:
                     changes[node.outputs[0]] = rule.sized(node, width)
             elif key is None and step.outputs:
-                sizes = [self._size(axis, spaces) for axis in step.outputs[0]]
-                following = rule.follow(node, sizes)
+                sizes = [[self._size(axis, spaces) for axis in axes] for axes in step.outputs]
+                following = rule.follow(node, *sizes)
                 if following:
                     changes[node.outputs[0]] = following
         return changes
+
+    def _note_matched(
+        self, step: Step, origins: dict[Atom, tuple[_Term, ...]], spaces: Spaces
+    ) -> None:
+        """Every axis that comes out must have room for what the common network has there."""
+        for own_axes, axes in zip(self._outputs[step.mother.outputs[0]], step.outputs, strict=True):
+            for own_axis, axis in zip(own_axes, axes, strict=True):
+                ours = list(_atoms(own_axis, self._itself.spaces))
+                theirs = list(_atoms(axis, spaces))
+                if len(ours) == len(theirs):
+                    for own, other in zip(ours, theirs, strict=True):
+                        origins[other] = (_Term(own, 1),)
+                        self._note(origins[other], other, spaces)
 
     def _note(self, terms: Sequence[_Term], other: Atom, spaces: Spaces, *, taken: int = 0) -> None:
         """Note the room that an axis of the member leaves for what it carries.
@@ -146,10 +155,10 @@ class _Room:
             self._even.setdefault(terms[0].own, []).append(demand)
 
     def _lower(self, terms: Sequence[_Term], room: int) -> None:
-        """Lower widths, the largest first, until together they take no more than a room."""
+        """Lower widths until together they take no more than a room: the cheapest channels go."""
         widths = {term.own: self._width(term.own) for term in terms}
         repeats = {own: sum(t.repeats for t in terms if t.own == own) for own in widths}
-        for own in sorted(widths, key=lambda atom: -widths[atom]):
+        for own in sorted(widths, key=lambda atom: (self._costs.get(atom, 0.0), -widths[atom])):
             excess = sum(repeats[atom] * width for atom, width in widths.items()) - room
             # Where it is the only one, no room at all is told as it is.
             least = 0 if len(widths) == 1 else 1
@@ -164,12 +173,15 @@ class _Room:
     def _note_inserted(
         self,
         step: Step,
-        made: Atom,
         origins: dict[Atom, tuple[_Term, ...]],
         spaces: Spaces,
     ) -> None:
         """What is inserted must pass on all channels of the axis that it reads."""
-        source = step.inputs[0][rule_for(step.member).channel_axis(step.member)]
+        rule = rule_for(step.member)
+        source = step.inputs[0][rule.channel_axis(step.member)]
+        made = spaces.find(rule.made_axis(step.member, step.outputs))
+        if not isinstance(made, Atom):
+            return
         terms = _terms(source, origins, spaces)
         total = spaces.size(source)[0]
         if terms and total is not None:
@@ -193,13 +205,15 @@ class _Room:
         return sum(known) if isinstance(axis, Concat) else math.prod(known)
 
 
-def _made(found: Correspondence) -> Iterator[tuple[tuple[str, ...], Axis, Step]]:
-    """For every layer that makes channels: its path in the mother, their axis, and the step."""
+def _costs(found: Correspondence) -> dict[Atom, float]:
+    """Parameters that one channel of each atom costs where it is made."""
+    costs: dict[Atom, float] = {}
     for step in found.steps:
-        rule = rule_for(step.member)
-        if rule.width is not None and step.how in ("matched", "inserted"):
-            axis = rule.made_axis(step.member, step.outputs)
-            yield step.mother.layer.path, axis, step
+        for axis in [axis for axes in step.outputs for axis in axes]:
+            for atom in _atoms(axis, found.spaces):
+                size = found.spaces.size(atom)[0] or 1
+                costs.setdefault(atom, step.member.num_params / size)
+    return costs
 
 
 def _terms(

@@ -89,9 +89,10 @@ def einsum(equation: str, shape: Any, **settings: Any) -> Body:
     return lambda x: layers.EinsumDense(equation, shape, name="einsum", **settings)(x)
 
 
-def joined(axis: int, size: int = 4) -> Body:
+def joined(axis: int, size: int = 4, other: int | None = None) -> Body:
     def body(x: Any) -> Any:
-        return layers.Concatenate(axis=axis, name="join")([dense(size)(x), dense(size)(x)])
+        branches = [dense(size)(x), dense(other or size)(x)]
+        return layers.Concatenate(axis=axis, name="join")(branches)
 
     return body
 
@@ -207,13 +208,13 @@ REFUSED: dict[str, tuple[tuple[Build, ...], tuple[str, ...]]] = {
         ),
         ("`one`", "`two`", "`norm`", "`epsilon`"),
     ),
-    "layer normalisation behind channels that were joined": (
+    "layer normalisation behind channels that were joined, in other proportions": (
         pair(
             VECTOR,
-            lambda x: LN(name="norm")(joined(-1, 2)(x)),
-            lambda x: LN(name="norm")(joined(-1, 4)(x)),
+            lambda x: LN(name="norm")(joined(-1, 2, 4)(x)),
+            lambda x: LN(name="norm")(joined(-1, 4, 4)(x)),
         ),
-        ("Member `two`", "`norm`", "normalised over", "clusters"),
+        ("Member `two`", "normalised over", "2 to 4 and 4 to 4", "one proportion"),
     ),
     "batch and layer normalisation": (
         pair(
