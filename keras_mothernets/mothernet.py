@@ -122,7 +122,8 @@ def common_architecture(
         if not candidates and not any(isinstance(f, _Misfit) for f in failures):
             break  # the networks differ, whatever is sought first
     if best is None:
-        raise failures[0]
+        error = failures[0]
+        raise SurgeryError(**vars(error)) if isinstance(error, _Misfit) else error
     return replace(best, name=name)
 
 
@@ -169,8 +170,7 @@ class _Candidate:
 def _grows_into_all(smallest: Architecture, architectures: Sequence[Architecture]) -> bool:
     try:
         for architecture in architectures:
-            if architecture is not smallest:
-                make_plan(smallest, architecture)
+            make_plan(smallest, architecture)
     except SurgeryError:
         return False
     return True

@@ -47,9 +47,19 @@ def conv(filters: int = 4, kernel: Any = 3, **settings: Any) -> layers.Layer:
     return layers.Conv2D(filters, kernel, name=settings.pop("name", "conv"), **settings)
 
 
+TWO = ("one", "two")
+
+
 class Unregistered(layers.Layer):
     def call(self, x: Any) -> Any:
         return x * 2
+
+
+class Doubled(keras.Model):
+    """A Functional model that computes something else."""
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        return 2 * super().call(inputs, training=training)
 
 
 class Untold(layers.Layer):
@@ -423,6 +433,66 @@ BAD: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] = 
         MotherNetsError,
         ("`noise`", "nan"),
     ),
+    "noise_without_end": (
+        lambda: hatch(mlp(), mlp(), noise=float("inf")),
+        MotherNetsError,
+        ("`noise`", "inf"),
+    ),
+    "noise_in_words": (
+        lambda: hatch(mlp(), mlp(), noise="much"),  # type: ignore[arg-type]
+        MotherNetsError,
+        ("`noise`", "'much'"),
+    ),
+    "negative_seed": (
+        lambda: hatch(mlp(), mlp(), seed=-1),
+        MotherNetsError,
+        ("`seed`", "-1"),
+    ),
+    "calibration_of_another_shape": (
+        lambda: hatch(*_with_norm(), calibration=np.ones((3, 7))),
+        SurgeryError,
+        ("`calibration`", "`plain`", "(None, 5)"),
+    ),
+    "calibration_without_examples": (
+        lambda: hatch(*_with_norm(), calibration=np.ones((0, 5))),
+        SurgeryError,
+        ("`calibration`", "`plain`", "at least one example"),
+    ),
+    "calibration_of_nan": (
+        lambda: hatch(*_with_norm(), calibration=np.full((3, 5), np.nan)),
+        SurgeryError,
+        ("`calibration`", "`plain`", "finite"),
+    ),
+    "a_name_with_a_slash": (
+        lambda: hatch(mlp(), mlp(), name="a/b"),
+        GraphError,
+        ("name", "`/`", "'a/b'"),
+    ),
+    "a_mother_named_with_a_slash": (
+        lambda: mothernet([mlp()], name="a/b"),
+        GraphError,
+        ("name", "`/`", "'a/b'"),
+    ),
+    "a_call_of_its_own": (
+        lambda: mothernet([Doubled(*_in_and_out(), name="doubled")]),
+        GraphError,
+        ("Member `doubled`", "`call` of its own", "`Doubled`"),
+    ),
+    "a_call_of_its_own_inside": (
+        lambda: mothernet([net("outer", Doubled(*_in_and_out(), name="doubled"))]),
+        GraphError,
+        ("Member `outer`", "`doubled`", "`call` of its own"),
+    ),
+    "widen_with_a_number": (
+        lambda: widen(mlp(), 5),  # type: ignore[arg-type]
+        SurgeryError,
+        ("`sizes`", "dict", "5"),
+    ),
+    "widen_one_of_two_of_a_name": (
+        lambda: widen(_two_of_a_name(), {"hidden": 9}),
+        GraphError,
+        ("several layers `hidden`", "`one/hidden`", "`two/hidden`"),
+    ),
     "shrink_above_one": (
         lambda: hatch(mlp(), mlp(), shrink=2.0),
         MotherNetsError,
@@ -554,6 +624,21 @@ def _with_cumsum() -> keras.Model:
     return keras.Model(x, layers.Dense(3)(keras.ops.cumsum(x, axis=-1)), name="ops")
 
 
+def _in_and_out() -> tuple[Any, Any]:
+    x = keras.Input((5,))
+    return x, layers.Dense(3)(x)
+
+
+def _with_norm() -> tuple[keras.Model, keras.Model]:
+    plain = mlp("plain")
+    return plain, net("normed", *mlp().layers[:1], layers.BatchNormalization(), layers.Dense(3))
+
+
+def _two_of_a_name() -> keras.Model:
+    blocks = [keras.Sequential([layers.Dense(4, name="hidden")], name=name) for name in TWO]
+    return net("both", *blocks, layers.Dense(3))
+
+
 def _two_outputs() -> keras.Model:
     x = keras.Input((5,))
     return keras.Model(x, [layers.Dense(3)(x), layers.Dense(3)(x)], name="two")
@@ -588,4 +673,6 @@ def test_the_same_calls_work_on_good_input() -> None:
     assert max_deviation(mlp("one"), mlp("one")) > 1e-3
     assert widen(mlp(), {"hidden": 6}).count_params() > mlp().count_params()
     assert deepen(mlp(), "hidden").count_params() > mlp().count_params()
+    assert hatch(*_with_norm(), calibration=np.ones((3, 5))).built
+    assert widen(_two_of_a_name(), {"one/hidden": np.int64(9)}).built
     assert mothernet([normalised("one", 1.0), normalised("two", 1.0)]).built

@@ -109,8 +109,17 @@ class Activation:
 
     @property
     def mixes_channels(self) -> bool:
-        """Whether a value depends on the other channels (softmax and its kin)."""
+        """Whether a value depends on others (softmax and its kin)."""
         return self.name in MIXES_CHANNELS
+
+    @property
+    def mixed_axes(self) -> tuple[int, ...]:
+        """The axes along which values depend on each other, the batch axis not counted."""
+        if not self.mixes_channels:
+            return ()
+        given = self._get("axis", -1)
+        axes = (given,) if isinstance(given, int) else tuple(given)
+        return tuple(axis if axis < 0 else axis - 1 for axis in axes)
 
     @property
     def function(self) -> Callable[[Any], Any]:
@@ -211,7 +220,7 @@ def from_layer(class_name: str, config: Mapping[str, Any] | str) -> Activation |
 
 _OPERATIONS = {
     "Celu", "Elu", "Gelu", "HardShrink", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu",
-    "LogSigmoid", "LogSoftmax", "Relu", "Relu6", "Selu", "Sigmoid", "Silu", "SoftShrink",
+    "LogSigmoid", "LogSoftmax", "ReLU", "Relu", "Relu6", "Selu", "Sigmoid", "Silu", "SoftShrink",
     "Softmax", "Softplus", "Softsign", "SparsePlus", "SparseSigmoid", "Sparsemax", "Squareplus",
     "Tanh", "TanhShrink",
 }  # fmt: skip
@@ -221,6 +230,8 @@ def from_operation(class_name: str, config: Mapping[str, Any]) -> Activation | N
     """Read a raw `keras.ops` activation from its class name and config."""
     if class_name not in _OPERATIONS:
         return None
+    if class_name == "ReLU":  # what `keras.activations.relu` leaves in a graph
+        return _relu(config)
     name = "".join("_" + c.lower() if c.isupper() else c for c in class_name).lstrip("_")
     name = {"relu6": "relu6", "sparsemax": "sparsemax"}.get(name, name)
     settings = {key: value for key, value in config.items() if key != "name"}

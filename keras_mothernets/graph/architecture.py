@@ -130,12 +130,21 @@ class Chain:
 
 @dataclass(frozen=True)
 class Input:
-    """An input of an architecture: its name, shape without batch axis, and dtype."""
+    """An input of an architecture.
+
+    Args:
+        tensor: Number of its tensor.
+        name: Its name.
+        shape: Its shape without the batch axis.
+        dtype: Its type.
+        batch: Number of examples where that is fixed.
+    """
 
     tensor: int
     name: str
     shape: Shape
     dtype: str
+    batch: int | None = None
 
 
 @dataclass(frozen=True)

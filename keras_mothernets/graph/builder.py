@@ -46,11 +46,13 @@ def build(
     Raises:
         GraphError: A layer does not take what flows into it; the message names it.
     """
+    _check_name(name)
     names = flat_names(architecture)
     layers: dict[tuple[str, ...], Any] = {}
     tensors: dict[int, Any] = {}
     for entry in architecture.inputs:
-        tensors[entry.tensor] = keras.Input(entry.shape, dtype=entry.dtype, name=entry.name)
+        shape = (entry.batch, *entry.shape)
+        tensors[entry.tensor] = keras.Input(batch_shape=shape, dtype=entry.dtype, name=entry.name)
     unfused = outputs is not None
     for node in architecture.nodes:
         if not keep(node) or (node.fused and not unfused):
@@ -127,6 +129,7 @@ def clone(
         'copy'
     """
     check_readable(model)
+    _check_name(name)
     copied = _clone_graph(model, dtype, {})
     if name is not None:
         copied.name = name
@@ -169,6 +172,15 @@ def finish(layer: Any) -> None:
         layer.finalize_state()
 
 
+def _check_name(name: object) -> None:
+    if name is not None and (not isinstance(name, str) or not name or "/" in name):
+        raise GraphError(
+            "A model cannot have this name",
+            expected="a text without `/`",
+            received=repr(name),
+        )
+
+
 def _clone_graph(model: keras.Model, dtype: str | None, made: dict[int, Any]) -> keras.Model:
     tensors: dict[int, Any] = {}
     for tensor in keras_graph.input_tensors(model):
@@ -194,12 +206,12 @@ def _clone_graph(model: keras.Model, dtype: str | None, made: dict[int, Any]) ->
 
 
 def _same_class(model: keras.Model, inputs: Any, outputs: Any) -> keras.Model:
-    graph = keras.Model(inputs, outputs, name=model.name)
-    return (
-        keras.Sequential(graph.layers, name=model.name)
-        if isinstance(model, keras.Sequential)
-        else graph
-    )
+    made = keras.Model(inputs, outputs, name=model.name)
+    if isinstance(model, keras.Sequential):
+        made = keras.Sequential(made.layers, name=model.name)
+    if not model.trainable:
+        made.trainable = False
+    return made
 
 
 def _clone_operation(operation: Any, dtype: str | None, made: dict[int, Any]) -> Any:

@@ -70,7 +70,8 @@ def read(model: keras.Model) -> Architecture:
     for tensor in keras_graph.input_tensors(model):
         number = reader.number(tensor, tensors)
         name = keras_graph.input_name(tensor)
-        inputs.append(Input(number, name, tuple(tensor.shape[1:]), str(tensor.dtype)))
+        batch, *shape = tensor.shape
+        inputs.append(Input(number, name, tuple(shape), str(tensor.dtype), batch))
     reader.walk(model, (), tensors, {})
     outputs = tuple(tensors[id(tensor)] for tensor in keras_graph.output_tensors(model))
     nodes = tuple(in_order(reader.nodes, outputs))

@@ -34,9 +34,8 @@ class ActivationRule(Rule):
     ) -> tuple[Axes, ...]:
         activation = member.activation
         assert activation is not None
-        if activation.mixes_channels:
-            for axis in inputs[0]:
-                spaces.pin(axis, f"{activation.name} mixes the channels")
+        for place in activation.mixed_axes:
+            spaces.pin(inputs[0][place], f"{activation.name} mixes what stands along it")
         return (inputs[0],)
 
     def roles(

@@ -1,4 +1,4 @@
-"""Rules of raw operations that pick or reorder axes: `x[:, 0]`, `keras.ops.transpose`."""
+"""Rules of raw operations that pick, add or reorder axes: `x[:, 0]`, `keras.ops.transpose`."""
 
 from __future__ import annotations
 
@@ -59,6 +59,68 @@ class TransposeRule(Rule):
         if order[0] != 0:
             raise SurgeryError("A transposition must leave the batch axis in front")
         return (tuple(inputs[0][axis - 1] for axis in order[1:]),)
+
+    def value(self, node: Node, value: Value) -> Value:
+        return value
+
+
+class ExpandDimsRule(Rule):
+    """`keras.ops.expand_dims`: one more axis of size one."""
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        axis = member.config["axis"]
+        rank = len(inputs[0]) + 2
+        places = [axis % rank] if isinstance(axis, int) else []
+        if not places or not places[0]:
+            raise SurgeryError(
+                "`expand_dims` must add one axis, behind that of the batch", received=str(axis)
+            )
+        out = list(inputs[0])
+        out.insert(places[0] - 1, spaces.fixed(1, 1, "`expand_dims` makes it"))
+        return (tuple(out),)
+
+    def value(self, node: Node, value: Value) -> Value:
+        return value
+
+
+class SqueezeRule(Rule):
+    """`keras.ops.squeeze`: axes of size one go away."""
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        rank = len(inputs[0]) + 1
+        given = member.config["axis"]
+        axes = [given] if isinstance(given, int) else list(given or ())
+        gone = {axis % rank for axis in axes}
+        if not gone or 0 in gone:
+            raise SurgeryError(
+                "`squeeze` must name the axes that go, and leave that of the batch",
+                received=str(given),
+            )
+        for place in gone:
+            spaces.pin(inputs[0][place - 1], "`squeeze` takes it away")
+        return (tuple(axis for place, axis in enumerate(inputs[0], 1) if place not in gone),)
+
+    def value(self, node: Node, value: Value) -> Value:
+        return value
+
+
+class SwapAxesRule(Rule):
+    """`keras.ops.swapaxes`: two axes change places."""
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        rank = len(inputs[0]) + 1
+        one, other = (member.config[key] % rank - 1 for key in ("axis1", "axis2"))
+        if min(one, other) < 0:
+            raise SurgeryError("`swapaxes` must leave the batch axis in front")
+        axes = list(inputs[0])
+        axes[one], axes[other] = axes[other], axes[one]
+        return (tuple(axes),)
 
     def value(self, node: Node, value: Value) -> Value:
         return value

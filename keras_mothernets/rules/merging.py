@@ -17,6 +17,8 @@ from keras_mothernets.rules.rule import (
 )
 from keras_mothernets.rules.spaces import Axis, Concat, Spaces
 
+_COMMUTING = {"Add", "Multiply", "Average", "Maximum", "Minimum"}
+
 
 class ElementwiseMergeRule(Rule):
     """Add, Multiply, Maximum, ...: channels of all branches are widened by one and the same map.
@@ -35,7 +37,7 @@ class ElementwiseMergeRule(Rule):
         return first.layer.cls.__name__ == second.layer.cls.__name__
 
     def commutes(self, node: Node) -> bool:
-        return "subtract" not in node.kind.lower()
+        return node.kind in _COMMUTING
 
     def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
         if not same(static_arguments(first), static_arguments(second)):
@@ -68,7 +70,8 @@ class ElementwiseMergeRule(Rule):
             return Value(sum(lows), sum(highs))
         if self.merge == "product":
             return Value(0.0 if min(lows) >= 0.0 else -math.inf)
-        return Value(min(lows), max(highs)) if "Subtract" not in node.kind else Value()
+        # An average, a maximum or a minimum lies where the numbers lie; others may not.
+        return Value(min(lows), max(highs)) if node.kind in _COMMUTING else Value()
 
     def value(self, node: Node, value: Value) -> Value:
         return Value()

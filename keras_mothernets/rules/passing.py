@@ -61,6 +61,18 @@ class PreprocessingRule(Rule):
         }
 
 
+class RescalingRule(PreprocessingRule):
+    """Rescaling: by one number it may stand anywhere, by one for each channel on the data."""
+
+    def flow(
+        self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
+    ) -> tuple[Axes, ...]:
+        settings = (member.config["scale"], member.config["offset"])
+        if all(isinstance(setting, (int, float)) for setting in settings):
+            return (inputs[0],)
+        return super().flow(mother, member, inputs, spaces)
+
+
 class VocabularyRule(PreprocessingRule):
     """IntegerLookup, StringLookup, TextVectorization: exact if the config tells the vocabulary.
 

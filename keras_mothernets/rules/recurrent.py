@@ -252,7 +252,12 @@ def _layer_class(entry: Mapping[str, Any]) -> type:
     found = keras.saving.get_registered_object(entry.get("registered_name") or "")
     found = found or getattr(keras.layers, str(entry["class_name"]), None)
     if found is None:
-        raise SurgeryError(f"The wrapped layer class `{entry['class_name']}` is not known")
+        raise SurgeryError(
+            f"The wrapped layer class `{entry['class_name']}` is not known",
+            expected="a layer of Keras, or a registered class",
+            fix="Decorate the class with `keras.saving.register_keras_serializable`, and register"
+            " a rule for it; a model cannot be wrapped, but its layers can, one by one",
+        )
     return found
 
 

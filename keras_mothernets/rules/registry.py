@@ -23,29 +23,38 @@ from keras_mothernets.rules.convolution import (
 )
 from keras_mothernets.rules.dense import DenseRule, EmbeddingRule
 from keras_mothernets.rules.einsum import EinsumDenseRule
-from keras_mothernets.rules.indexing import GetItemRule, TransposeRule
+from keras_mothernets.rules.indexing import (
+    ExpandDimsRule,
+    GetItemRule,
+    SqueezeRule,
+    SwapAxesRule,
+    TransposeRule,
+)
 from keras_mothernets.rules.layer_normalization import (
     GroupNormalizationRule,
     LayerNormalizationRule,
     LayerScaleRule,
     UnitNormalizationRule,
 )
-from keras_mothernets.rules.masks import AnyRule, ComparisonRule, ExpandDimsRule, MaskingRule
+from keras_mothernets.rules.masks import ComparisonRule, MaskingRule
 from keras_mothernets.rules.merging import ConcatenateRule, ElementwiseMergeRule, ScaledSumRule
 from keras_mothernets.rules.normalization import BatchNormalizationRule
 from keras_mothernets.rules.passing import (
     ElementwiseRule,
     PassRule,
     PreprocessingRule,
+    RescalingRule,
     VocabularyRule,
 )
 from keras_mothernets.rules.recurrent import BidirectionalRule, ConvRecurrentRule, RecurrentRule
+from keras_mothernets.rules.reductions import ReductionRule
 from keras_mothernets.rules.rule import Rule
 from keras_mothernets.rules.shape import (
     FlattenRule,
     GlobalPoolingRule,
     PermuteRule,
     RepeatVectorRule,
+    ReshapeOperationRule,
     ReshapeRule,
     ResizingRule,
 )
@@ -80,11 +89,16 @@ _STOCK: list[tuple[Rule, str]] = [
     (ReshapeRule(), "Reshape"),
     (PermuteRule(), "Permute"),
     (RepeatVectorRule(), "RepeatVector"),
-    (ResizingRule(), "MaxPooling1D MaxPooling2D MaxPooling3D Cropping1D Cropping2D Cropping3D"),
+    (
+        ResizingRule(),
+        "MaxPooling1D MaxPooling2D MaxPooling3D Cropping1D Cropping2D Cropping3D "
+        "AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D",
+    ),
     (ResizingRule(pads=True), "ZeroPadding1D ZeroPadding2D ZeroPadding3D"),
     (
         ResizingRule(blends=True),
-        "AveragePooling1D AveragePooling2D AveragePooling3D UpSampling1D UpSampling2D UpSampling3D",
+        "AveragePooling1D AveragePooling2D AveragePooling3D UpSampling1D UpSampling2D UpSampling3D "
+        "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D",
     ),
     (GlobalPoolingRule(blends=False), "GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D"),
     (
@@ -111,7 +125,8 @@ _STOCK: list[tuple[Rule, str]] = [
     (AdditiveAttentionRule(), "AdditiveAttention"),
     (DotRule(), "Dot"),
     (EinsumDenseRule(), "EinsumDense"),
-    (PreprocessingRule(), "Rescaling Normalization RandomCrop CenterCrop Resizing"),
+    (RescalingRule(), "Rescaling"),
+    (PreprocessingRule(), "Normalization RandomCrop CenterCrop Resizing"),
     (MaskingRule(), "Masking"),
     (PreprocessingRule(), "CategoryEncoding Hashing"),
     (VocabularyRule(), "IntegerLookup StringLookup TextVectorization"),
@@ -136,8 +151,22 @@ _RAW: list[tuple[Rule, str]] = [
     (GetItemRule(), "GetItem"),
     (TransposeRule(), "Transpose"),
     (ExpandDimsRule(), "ExpandDims"),
-    (AnyRule(), "Any All"),
-    (ElementwiseRule(), "ZerosLike OnesLike"),
+    (SwapAxesRule(), "Swapaxes"),
+    (SqueezeRule(), "Squeeze"),
+    (ReshapeOperationRule(), "Reshape"),
+    (ReductionRule("ignored"), "Any All Max Min"),
+    (ReductionRule("averaged"), "Mean Var Std"),
+    (ReductionRule("counted"), "Sum Prod"),
+    (
+        ElementwiseRule(),
+        "ZerosLike OnesLike StopGradient Cast Clip Absolute Negative Sign Reciprocal Square Sqrt "
+        "Rsqrt Exp Expm1 Log Log1p Log2 Log10 Sin Cos Tan Sinh Cosh Arcsin Arccos Arctan Arcsinh "
+        "Arccosh Arctanh Erf Round Floor Ceil Trunc NanToNum",
+    ),
+    (
+        ElementwiseMergeRule("other"),
+        "TrueDivide FloorDivide Mod Power Where Arctan2 Logaddexp Hypot",
+    ),
     (
         ComparisonRule(),
         "Equal NotEqual Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr LogicalXor "
@@ -155,9 +184,6 @@ _APPLICATIONS: dict[str, Rule] = {
 
 # Layers that compute what a raw operation without a rule does.
 _IN_ITS_STEAD = {
-    "Reshape": "Reshape",
-    "Mean": "GlobalAveragePooling1D",
-    "Max": "GlobalMaxPooling1D",
     "Matmul": "Dot",
     "Einsum": "EinsumDense",
     "Pad": "ZeroPadding2D",

@@ -14,6 +14,7 @@ from keras_mothernets.rules.rule import (
     Value,
     same,
     static_arguments,
+    with_config,
 )
 from keras_mothernets.rules.spaces import Atom, Axis, Product, Size, Spaces, axis_parts
 
@@ -65,6 +66,32 @@ class ReshapeRule(Rule):
 
     def value(self, node: Node, value: Value) -> Value:
         return value
+
+
+class ReshapeOperationRule(ReshapeRule):
+    """`keras.ops.reshape`: as the layer, with the batch axis named first."""
+
+    def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
+        for node in (first, second):
+            if node.config["newshape"][0] != -1:
+                return Refusal("a reshape must leave the batch axis alone, as -1 in front")
+        return self._named(super().meet(first, self._alike(first, second)))
+
+    def follow(
+        self, node: Node, sizes: Sequence[int | None], *others: Sequence[int | None]
+    ) -> dict[str, Any]:
+        changes = super().follow(node, sizes, *others)
+        if changes.get("target_shape", ()).count(-1):
+            raise SurgeryError("A reshape with the batch axis first cannot leave out another size")
+        return self._named(changes)
+
+    def _alike(self, first: Node, second: Node) -> Node:
+        return with_config(second, {"newshape": first.config["newshape"]})
+
+    def _named(self, changes: Any) -> Any:
+        if isinstance(changes, Refusal) or "target_shape" not in changes:
+            return changes
+        return {"newshape": (-1, *changes["target_shape"])}
 
 
 class PermuteRule(Rule):

@@ -146,7 +146,27 @@ def _share_out(
     unit = np.spacing(np.abs(rows[copies])).astype("float64")
     parts = np.rint(whole * shares / unit) * unit
     parts[ends] = whole[ends] - (np.add.reduceat(parts, starts, axis=0) - parts[ends])
+    unheard = ~whole.any(axis=tuple(range(1, rows.ndim)))
+    if unheard.any():
+        parts[unheard] = _cancelling(groups[copies][unheard], parts[unheard].shape, rows, generator)
     rows[copies] = parts
+
+
+def _cancelling(
+    groups: np.ndarray, shape: Sequence[int], rows: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """Small weights that add up to zero over each group, for copies that nothing listens to.
+
+    No share of zero would tell them apart. A tenth of usual initial weights, in multiples of a
+    power of two, so that their sums are exact.
+    """
+    scale = 0.1 / np.sqrt(rows.size / rows.shape[-1])
+    quantum = 2.0 ** np.floor(np.log2(scale / 1024))
+    parts = np.rint(generator.normal(0.0, scale, shape) / quantum) * quantum
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    ends = np.append(starts[1:], len(groups)) - 1
+    parts[ends] -= np.add.reduceat(parts, starts, axis=0)
+    return parts
 
 
 def _uneven_shares(

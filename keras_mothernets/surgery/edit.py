@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Architecture, read
@@ -51,7 +52,7 @@ def widen(model: keras.Model | Member, sizes: Mapping[str, int], *, seed: int = 
     model = as_model(model)
     architecture = readable(model)
     changes = {}
-    for name, size in sizes.items():
+    for name, size in _entries(sizes):
         node = find(architecture, name)
         key = rule_for(node).width
         if key is None:
@@ -59,13 +60,13 @@ def widen(model: keras.Model | Member, sizes: Mapping[str, int], *, seed: int = 
                 f"Layer `{name}` ({node.kind}) makes no channels of its own, so it cannot grow"
             )
         old = node.config[key]
-        if isinstance(size, bool) or not isinstance(size, int) or size < old:
+        if not _is_whole(size) or size < old:
             raise SurgeryError(
                 f"Layer `{name}` can only grow",
                 expected=f"a whole number of at least {old}",
                 received=repr(size),
             )
-        changes[node.layer.path] = rule_for(node).sized(node, size)
+        changes[node.layer.path] = rule_for(node).sized(node, int(size))
     return _grow(model, architecture, changes, seed=seed)
 
 
@@ -99,21 +100,36 @@ def enlarge_kernels(
     model = as_model(model)
     architecture = readable(model)
     changes = {}
-    for name, size in sizes.items():
+    for name, size in _entries(sizes):
         node = find(architecture, name)
         old = node.config.get("kernel_size")
         if old is None:
             raise SurgeryError(f"Layer `{name}` ({node.kind}) has no kernel to enlarge")
         new = tuple(size) if isinstance(size, Sequence) else tuple(size for _ in old)
-        whole = all(isinstance(n, int) and not isinstance(n, bool) for n in new)
-        if not whole or len(new) != len(old) or any(n < o for n, o in zip(new, old, strict=True)):
+        if (
+            not all(map(_is_whole, new))
+            or len(new) != len(old)
+            or any(n < o for n, o in zip(new, old, strict=True))
+        ):
             raise SurgeryError(
                 f"The kernel of layer `{name}` can only grow",
                 expected=f"whole numbers of at least {tuple(old)}",
                 received=repr(size),
             )
-        changes[node.layer.path] = {"kernel_size": new}
+        changes[node.layer.path] = {"kernel_size": tuple(map(int, new))}
     return _grow(model, architecture, changes)
+
+
+def _entries(sizes: Any) -> list[tuple[str, Any]]:
+    if not isinstance(sizes, Mapping):
+        raise SurgeryError(
+            "`sizes` must be a dict from layer name to new size", received=repr(sizes)
+        )
+    return list(sizes.items())
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _grow(

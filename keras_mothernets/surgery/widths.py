@@ -39,7 +39,8 @@ def settle_widths(common: Architecture, members: Sequence[Architecture]) -> Arch
         SurgeryError: There are no such widths.
     """
     for _ in range(_ROUNDS):
-        room = _Room(common)
+        with naming(f"Member `{common.name}`"):
+            room = _Room(common)
         for member in members:
             with naming(f"Member `{member.name}`"):
                 room.add(member)

@@ -275,3 +275,26 @@ def test_the_order_is_one_in_which_a_model_can_run() -> None:
     assert sorted(node.name for node in read(model).nodes) == [
         "a", "b", "both", "c", "gate", "short"
     ]  # fmt: skip
+
+
+class Tripled(layers.Layer):
+    """It has no `get_config` of its own, so that its config tells no name."""
+
+    def __init__(self, factor: int = 3, **options: Any) -> None:
+        super().__init__(**options)
+        self.factor = factor
+
+    def build(self, shape: Any) -> None:
+        self.scale = self.add_weight(shape=shape[-1:], name="scale")
+
+    def call(self, x: Any) -> Any:
+        return self.factor * self.scale * x
+
+
+def test_a_layer_whose_config_tells_no_name_keeps_it() -> None:
+    model = keras.Sequential([keras.Input((3,)), Tripled(name="by_hand"), Tripled()])
+    randomise(model)
+    copied = clone(model)
+    assert [layer.name for layer in copied.layers] == [layer.name for layer in model.layers]
+    values = examples(model)
+    assert np.array_equal(outputs(copied, values)[0], outputs(model, values)[0])

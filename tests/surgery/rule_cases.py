@@ -731,6 +731,41 @@ def raw_operations(x: Any, w: Pick) -> Any:
     return keras.ops.softmax(head(keras.ops.gelu(layers.Dense(w(2, 4))(x))))
 
 
+@case(VECTOR)
+def raw_arithmetic(x: Any, w: Pick) -> Any:
+    ops = keras.ops
+    x = layers.Dense(w(3, 5))(x)
+    x = x * ops.relu6(x + 3.0) / 6.0  # a hard swish by hand
+    y = ops.exp(-ops.square(layers.Dense(w(3, 5))(x)))
+    x = ops.where(y > 0.5, ops.clip(x, -1.0, 1.0), ops.abs(x) ** 1.5) / (1.0 + y)
+    return head(x + ops.stop_gradient(ops.maximum(x, 0.1) - keras.activations.relu(x)))
+
+
+@case(SEQUENCE)
+def raw_reductions(x: Any, w: Pick) -> Any:
+    ops = keras.ops
+    x = layers.Dense(w(3, 5))(x)
+    spread = ops.sqrt(ops.var(x, axis=1, keepdims=True) + 1.0)
+    x = ops.concatenate([x / spread, x - ops.mean(x, axis=[1], keepdims=True)], -1)
+    return head(ops.sum(x, axis=1) + ops.max(x, axis=1) * ops.min(x, axis=-2))
+
+
+@case(SEQUENCE)
+def raw_reductions_over_channels(x: Any, w: Pick) -> Any:
+    x = layers.Dense(w(3, 6))(x)
+    y = layers.Dense(w(2, 5))(x)
+    x = x - keras.ops.mean(x, axis=-1, keepdims=True)  # each channel has two copies
+    return head(x) + keras.ops.max(y, axis=(1, 2))[:, None]
+
+
+@case(SEQUENCE)
+def raw_reshapes(x: Any, w: Pick) -> Any:
+    ops = keras.ops
+    x = ops.reshape(layers.Dense(w(3, 5))(x), (-1, 3, 3, w(3, 5)))
+    x = ops.swapaxes(layers.Conv2D(w(2, 4), 3)(x), 1, 3)
+    return head(ops.squeeze(ops.expand_dims(ops.squeeze(x, 2), 1), (1, 3)))
+
+
 @keras.saving.register_keras_serializable("keras_mothernets_tests")
 class Squash(keras.layers.Layer):
     """A layer of the user's own."""

@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 from networks import randomise
 
-from keras_mothernets.surgery import hatch, max_deviation
+from keras_mothernets.surgery import can_hatch, deepen, hatch, max_deviation
 
 
 def two_norms(x: Any) -> tuple[Any, Any]:
@@ -72,3 +72,33 @@ def test_what_is_not_known_is_not_guessed(meeting: str) -> None:
     mean, variance = inserted(randomise(network(meeting, more=False)), meeting)
     np.testing.assert_array_equal(mean, np.zeros_like(mean))
     np.testing.assert_allclose(variance, np.ones_like(variance), atol=2e-3)
+
+
+def test_statistics_of_other_channels_are_not_taken() -> None:
+    """A normalisation over another axis knows nothing of the channels before it."""
+
+    def network(more: bool) -> keras.Model:
+        inputs = keras.Input((6, 4))
+        x = layers.BatchNormalization(name="one")(layers.Dense(5)(inputs))
+        x = layers.BatchNormalization(axis=1, name="inserted")(x) if more else x
+        return keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
+
+    mother = randomise(network(False))
+    assert max_deviation(mother, hatch(mother, network(True))) <= 1e-10
+
+
+@pytest.mark.parametrize("bend", [lambda x: x * -1.0, lambda x: x - 5.0], ids=["times", "minus"])
+def test_numbers_behind_an_operation_with_a_constant_are_not_known(bend: Any) -> None:
+    """They are not above zero because those before it were, so a ReLU is no identity there."""
+    inputs = keras.Input((4,))
+    x = layers.Dense(3, activation="relu", name="hidden")(bend(layers.ReLU()(inputs)))
+    model = randomise(keras.Model(inputs, layers.Dense(2)(bend(x))))
+    assert max_deviation(model, deepen(model, "hidden")) <= 1e-10
+    pairs = (False, True)
+    made = []
+    for more in pairs:
+        x = inputs = keras.Input((4,))
+        x = bend(layers.ReLU()(layers.Dense(3)(x)))
+        x = layers.ReLU()(layers.Dense(3)(x)) if more else x
+        made.append(keras.Model(inputs, layers.Dense(2)(x)))
+    assert not can_hatch(*made)

@@ -20,7 +20,17 @@ from networks import (
     weights,
 )
 
-from keras_mothernets.surgery import deepen, enlarge_kernels, max_deviation, widen
+from keras_mothernets.member import Member
+from keras_mothernets.mothernet import mothernet
+from keras_mothernets.surgery import (
+    can_hatch,
+    deepen,
+    enlarge_kernels,
+    explain,
+    hatch,
+    max_deviation,
+    widen,
+)
 
 
 def _network() -> keras.Model:
@@ -172,3 +182,51 @@ def test_deepening_is_nearly_exact_in_training_mode(calibrate: bool) -> None:
     apart = np.abs(naive - ours).max()
     assert apart > 0.1
     assert np.abs(theirs - ours).max() < (0.01 if calibrate else 0.2) * apart
+
+
+def test_a_whole_name_goes_before_the_last_part_of_one() -> None:
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="dense")], name="block")
+    inputs = keras.Input((4,))
+    x = layers.Dense(3, name="dense")(inner(inputs))
+    model = keras.Model(inputs, layers.Dense(2, name="head")(x))
+    grown = widen(model, {"dense": 7})
+    assert [grown.get_layer(name).units for name in ("block_dense", "dense")] == [3, 7]
+
+
+def test_members_are_taken_wherever_models_are() -> None:
+    model, wider = _network(), widen(_network(), {"hidden": 9})
+    member, larger = Member(model), Member(wider)
+    assert can_hatch(member, larger)
+    assert explain(member, larger).inherited < 1
+    assert max_deviation(member, Member(hatch(member, larger))) <= 1e-10
+    for edit in (
+        lambda m: widen(m, {"hidden": 7}),
+        lambda m: enlarge_kernels(m, {"conv": 5}),
+        lambda m: deepen(m, "hidden"),
+    ):
+        assert max_deviation(member, edit(member)) <= 1e-10
+
+
+def test_a_fixed_number_of_examples_stays_fixed() -> None:
+    inputs = keras.Input(batch_shape=(5, 4))
+    model = keras.Model(inputs, layers.Dense(2)(layers.Dense(3, name="hidden")(inputs)))
+    for grown in (widen(model, {"hidden": 4}), mothernet([model]), hatch(model, model)):
+        assert grown.input_shape == (5, 4)
+
+
+@pytest.mark.parametrize("copies", [2, 3])
+def test_copies_that_nothing_listens_to_part_too(copies: int) -> None:
+    """Their outgoing weights are zero, and so would be all shares of them."""
+    head = layers.Dense(2, kernel_initializer="zeros", name="head")
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, "tanh", name="hidden"), head])
+    grown = widen(model, {"hidden": 3 * copies}, seed=1)
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    assert np.abs(outputs(grown, x)[0]).max() <= 1e-7
+    kernel = np.array(grown.get_layer("hidden").kernel)
+    first, second = next(
+        (n, m) for n in range(3) for m in range(3, 3 * copies) if np.array_equal(*kernel.T[[n, m]])
+    )
+    grown.compile("sgd", "mse")
+    grown.train_on_batch(x, np.ones((8, 2)))
+    kernel = np.array(grown.get_layer("hidden").kernel)
+    assert np.abs(kernel[:, first] - kernel[:, second]).max() > 1e-4

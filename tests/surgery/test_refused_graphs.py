@@ -140,13 +140,13 @@ REFUSED: dict[str, tuple[tuple[Build, ...], tuple[str, ...]]] = {
         alone(SEQUENCE, lambda x: keras.ops.matmul(x, keras.ops.transpose(x, (0, 2, 1)))),
         ("Member `one`", "`matmul", "Matmul", "layers.Dot"),
     ),
-    "raw reshape": (
-        alone(SEQUENCE, lambda x: keras.ops.reshape(x, (-1, 18))),
-        ("Member `one`", "`reshape", "layers.Reshape"),
+    "raw reshape of the batch": (
+        alone(SEQUENCE, lambda x: keras.ops.reshape(x, (-1, 3))),
+        ("`one`", "`reshape", "A reshape mixes"),
     ),
-    "raw mean": (
-        alone(SEQUENCE, lambda x: keras.ops.mean(x, axis=1)),
-        ("Member `one`", "`mean", "GlobalAveragePooling"),
+    "raw mean over the batch": (
+        alone(SEQUENCE, lambda x: x - keras.ops.mean(x, axis=0, keepdims=True)),
+        ("`one`", "`mean", "batch axis alone"),
     ),
     "raw cumsum": (
         alone(SEQUENCE, lambda x: keras.ops.cumsum(x, axis=1)),
