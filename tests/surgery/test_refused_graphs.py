@@ -243,7 +243,7 @@ REFUSED: dict[str, tuple[tuple[Build, ...], tuple[str, ...]]] = {
             lambda x: dense(4, "sparsemax", name="h")(x),
             lambda x: dense(8, "sparsemax", name="h")(x),
         ),
-        ("`two`", "`h:sparsemax`", "mixes the channels", "4", "8"),
+        ("`two`", "`h:sparsemax`", "mixes what stands along it", "4", "8"),
     ),
     "a tanh more": (
         pair(
