@@ -90,16 +90,15 @@ class Score(NamedTuple):
 
     def by(self, taste: Taste) -> tuple[int, ...]:
         """The numbers by which ways are compared, what counts most first."""
-        first = self.params if taste == "ends" else getattr(self, taste)
+        first = getattr(self, taste)
         return (self.alone, first, self.params, self.paired, self.matched, self.early)
 
 
 # What an alignment seeks first. Parameters are an estimate: a layer behind one that gets narrower
-# shares less than it seems, and a pair, or a narrow layer at the end of a branch, lowers a width
-# that others are bound to. Where that turns out to matter, the other tastes may find more. "ends"
-# seeks parameters too, and lets only the last layers of the branches of a sum meet each other.
-Taste = Literal["params", "paired", "matched", "ends"]
-TASTES: tuple[Taste, ...] = ("params", "paired", "matched", "ends")
+# shares less than it seems, and pairs halve a width that others may be bound to. Where that turns
+# out to matter, the other tastes may find more.
+Taste = Literal["params", "paired", "matched"]
+TASTES: tuple[Taste, ...] = ("params", "paired", "matched")
 
 
 @dataclass(frozen=True)

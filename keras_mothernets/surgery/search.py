@@ -342,11 +342,8 @@ def _meet_regions(first: Region, second: Region, place: Place) -> _Meeting | Ref
     if isinstance(changes, Refusal):
         return changes
 
-    same_ends = goal.taste == "ends" and rule_for(first.merge).merge == "sum"
-
     def align(ours: Chain, theirs: Chain) -> Alignment | Refusal:
-        heads = (head(ours), head(theirs)) if same_ends else NO_HEADS
-        search = Search(ours, theirs, goal, place.value, place.shape, heads, place.is_input)
+        search = Search(ours, theirs, goal, place.value, place.shape, is_input=place.is_input)
         return search.run()
 
     found = meet_branches(first, second, align, may_drop=not goal.grow_only)
