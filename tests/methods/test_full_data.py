@@ -152,6 +152,7 @@ def direct(model, x, y, *, loss=SPARSE, **fit):
         {"sample_weight": np.linspace(0, 2, 40)},
         {"class_weight": {0: 0.2, 2: 5.0}},
         {"validation_split": 0.25},
+        {"validation_split": 0.25, "class_weight": {0: 0.2, 2: 5.0}},
         {"validation_split": 0.25, "sample_weight": np.linspace(0, 2, 40)},
         {"validation_split": 0.25, "validation_batch_size": 3, "validation_freq": 2},
     ],

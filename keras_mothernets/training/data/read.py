@@ -121,14 +121,14 @@ def read_data(
     """
     _check_weights(sample_weight, class_weight)
     train = _read_source("x", x, y, sample_weight)
-    if isinstance(train, ArraySource) and class_weight is not None:
-        train = ArraySource(train.x, train.y, _by_class(train.y, class_weight))
-        class_weight = None
     validation = None
     if validation_data is not None:
         validation = _read_validation(validation_data)
     elif validation_split:
         train, validation = _split(train, validation_split)
+    if isinstance(train, ArraySource) and class_weight is not None:  # the validation has none
+        train = ArraySource(train.x, train.y, _by_class(train.y, class_weight))
+        class_weight = None
     return TrainingData(
         train,
         validation,
