@@ -132,7 +132,7 @@ def check_arguments(verb: str, given: Collection[str], known: Collection[str]) -
             close = difflib.get_close_matches(name, known, n=1)
             raise MotherNetsError(
                 f"`{verb}` has no argument `{name}`",
-                expected=", ".join(f"`{entry}`" for entry in known),
+                expected=None if close else f"one of {', '.join(f'`{each}`' for each in known)}",
                 fix=f"Did you mean `{close[0]}`?" if close else None,
             )
 

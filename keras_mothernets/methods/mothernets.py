@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from keras_mothernets import surgery
 from keras_mothernets.clustering import Cluster, cluster
-from keras_mothernets.errors import MotherNetsError, naming
+from keras_mothernets.errors import MotherNetsError, naming, whole_number
 from keras_mothernets.member import Member
-from keras_mothernets.methods.method import Design, Method, Schedule, check_whole_number
+from keras_mothernets.methods.method import Design, Method, Schedule
 from keras_mothernets.mothernet import same_architecture
 from keras_mothernets.surgery import HatchPlan
 from keras_mothernets.training.job import Hatch, Job
@@ -52,7 +54,7 @@ class MotherNets(Method):
         seed: int = 0,
     ) -> None:
         super().__init__(members, seed=seed)
-        check_whole_number("n_clusters", n_clusters, 1)
+        n_clusters = whole_number("n_clusters", n_clusters, 1)
         if n_clusters > len(self._members):
             raise MotherNetsError(
                 "`n_clusters` is larger than the number of members",
@@ -60,9 +62,9 @@ class MotherNets(Method):
                 received=n_clusters,
             )
         if member_epochs is not None:
-            check_whole_number("member_epochs", member_epochs, 0)
+            member_epochs = whole_number("member_epochs", member_epochs, 0)
         _check_number("noise", noise)
-        _check_number("shrink", shrink)
+        _check_number("shrink", shrink, most=1)
         self.n_clusters = n_clusters
         self.member_epochs = member_epochs
         self.noise = noise
@@ -153,9 +155,8 @@ class MotherNets(Method):
         return max(1, math.ceil(schedule.epochs / 2))
 
 
-def _check_number(name: str, value: object) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value < 0:  # type: ignore[arg-type, operator]
-        raise MotherNetsError(
-            f"`{name}` must be a finite number of at least 0", received=repr(value)
-        )
+def _check_number(name: str, value: Any, most: float = math.inf) -> None:
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or not 0 <= value <= most:
+        limits = "of at least 0" if most == math.inf else f"from 0 to {most:g}"
+        raise MotherNetsError(f"`{name}` must be a finite number {limits}", received=repr(value))

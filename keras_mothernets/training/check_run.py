@@ -6,10 +6,10 @@ from typing import Any
 
 import keras
 
-from keras_mothernets.errors import DataError, MotherNetsError, naming
+from keras_mothernets.errors import DataError, naming, whole_number
 from keras_mothernets.training.callbacks import check_callbacks
 from keras_mothernets.training.context import RunContext
-from keras_mothernets.training.data import ArraySource, check_network
+from keras_mothernets.training.data import ArraySource, TrainingData, check_network
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.signature import output_keys
@@ -66,27 +66,21 @@ def output_signature(network: keras.Model) -> str:
     return str([(tensor.shape, tensor.dtype) for tensor in network.outputs] + output_keys(network))
 
 
-def check_schedule(epochs: Any, batch_size: Any, data: Any) -> None:
+def check_schedule(epochs: Any, batch_size: Any, data: TrainingData) -> tuple[int, int]:
     """Epochs and batch size must be positive whole numbers, and an epoch must end.
+
+    Returns:
+        The two as plain numbers.
 
     Raises:
         MotherNetsError: They are not.
         DataError: The data never end and `steps_per_epoch` was not given.
     """
-    for name, value in (
-        ("epochs", epochs),
-        ("batch_size", batch_size),
-        ("steps_per_epoch", data.steps_per_epoch),
-        ("validation_steps", data.validation_steps),
-        ("validation_batch_size", data.validation_batch_size),
-    ):
-        is_optional = name not in ("epochs", "batch_size")
-        if value is None and is_optional:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise MotherNetsError(
-                f"`{name}` must be a whole number of at least 1", received=repr(value)
-            )
+    epochs, batch_size = (
+        whole_number("epochs", epochs, 1),
+        whole_number("batch_size", batch_size, 1),
+    )
     for source, option in ((data.train, "steps_per_epoch"), (data.validation, "validation_steps")):
         if getattr(source, "is_infinite", False) and getattr(data, option) is None:
             raise DataError("The data set never ends", fix=f"Give `{option}`")
+    return epochs, batch_size

@@ -83,7 +83,8 @@ def _text(value: Any, whole: bool, seen: tuple[int, ...]) -> str:
         array = np.asarray(value)
         return describe_array(array) if array.ndim else inner(array[()])
     if isinstance(value, functools.partial):
-        return f"partial({inner(value.func)}, {inner(value.args)}, {_arguments(value.keywords, inner)})"
+        keywords = _arguments(value.keywords, inner)
+        return f"partial({inner(value.func)}, {inner(value.args)}, {keywords})"
     if isinstance(value, type):
         return value.__qualname__
     value = getattr(value, "python_function", value)  # of a `tf.function`

@@ -48,7 +48,7 @@ def check_weight_decay(optimizer: keras.optimizers.Optimizer) -> None:
             "`optimizer` leaves single variables out of weight decay, but every job has its own",
             expected="`exclude_from_weight_decay(var_names=...)`",
             received="`var_list`",
-            fix='Give names of variables: `optimizer.exclude_from_weight_decay(var_names=["bias"])`',
+            fix='Give names: `optimizer.exclude_from_weight_decay(var_names=["bias"])`',
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_mothernets.errors import DataError
+from keras_mothernets.errors import DataError, whole_number
 from keras_mothernets.training.data.arrays import ArraySource
 from keras_mothernets.training.data.checks import check_arrays
 from keras_mothernets.training.data.leaves import as_arrays, named_leaves
@@ -77,11 +78,15 @@ class TrainingData:
 
     def fingerprint(self) -> dict[str, str]:
         """What these data are, by part, such that other data read differently."""
-        validation = {} if self.validation is None else self.validation.fingerprint("validation ")
         options = {"shuffle": str(self.shuffle)}
         if self.class_weight is not None:
             options["class_weight"] = str(sorted(self.class_weight.items()))
-        return {**self.train.fingerprint(), **validation, **options}
+        if self.validation is not None:
+            options |= self.validation.fingerprint("validation ")
+            for name in ("validation_steps", "validation_batch_size", "validation_freq"):
+                if vars(self)[name] is not None:
+                    options[name] = str(vars(self)[name])
+        return self.train.fingerprint() | options
 
 
 def read_data(
@@ -134,11 +139,22 @@ def read_data(
         validation,
         class_weight,
         shuffle=bool(shuffle),
-        steps_per_epoch=steps_per_epoch,
-        validation_steps=validation_steps,
-        validation_batch_size=validation_batch_size,
-        validation_freq=validation_freq,
+        steps_per_epoch=_whole_or_none("steps_per_epoch", steps_per_epoch),
+        validation_steps=_whole_or_none("validation_steps", validation_steps),
+        validation_batch_size=_whole_or_none("validation_batch_size", validation_batch_size),
+        validation_freq=_frequency(validation_freq),
     )
+
+
+def _whole_or_none(name: str, value: Any) -> int | None:
+    return None if value is None else whole_number(name, value, 1)
+
+
+def _frequency(value: Any) -> int | list[int]:
+    """Every so many epochs, or the epochs themselves."""
+    if isinstance(value, (list, tuple, set)):
+        return [whole_number("validation_freq", epoch, 1) for epoch in value]
+    return whole_number("validation_freq", value, 1)
 
 
 def _read_source(title: str, x: Any, y: Any, sample_weight: Any) -> Source:
@@ -198,11 +214,11 @@ def _read_validation(validation_data: Any) -> Source:
     return _read_source("validation_data", x, y, sample_weight)
 
 
-def _split(train: Source, fraction: float) -> tuple[ArraySource, ArraySource]:
+def _split(train: Source, fraction: Any) -> tuple[ArraySource, ArraySource]:
     if not isinstance(train, ArraySource):
         raise DataError("`validation_split` needs arrays", received=f"{train.dataset!r}")
-    if not 0.0 < fraction < 1.0:
-        raise DataError("`validation_split` must lie between 0 and 1", received=fraction)
+    if not _is_number(fraction) or not 0.0 < fraction < 1.0:
+        raise DataError("`validation_split` must lie between 0 and 1", received=repr(fraction))
     count = train.num_examples
     at = math.floor(count * (1.0 - fraction))
     if at in (0, count):
@@ -238,6 +254,16 @@ def _check_weights(sample_weight: Any, class_weight: Any) -> None:
             "`class_weight` must be a dict from class number to weight",
             received=repr(class_weight),
         )
+    for key, weight in class_weight.items():
+        if not _is_number(weight) or not 0 <= weight < math.inf:  # NaN neither
+            raise DataError(
+                f"`class_weight` of class {key} must be a finite number of at least 0",
+                received=repr(weight),
+            )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _by_class(y: Any, class_weight: dict[int, float]) -> np.ndarray:
