@@ -23,8 +23,9 @@ from keras_mothernets.training.seeds import derive_seed
 class MotherNets(Method):
     """Trains one mother per cluster, hatches the members from it exactly, and trains them on.
 
-    A mother that is equal to a member is trained once and is that member. A member that is
-    alone in its cluster is trained as with `FullData`.
+    A mother that is equal to a member is trained once and is that member; it trains for the
+    epochs of `fit`, or for its own `Member.epochs` if these are more. A member that is alone in
+    its cluster is trained as with `FullData`.
 
     Args:
         members: See `Method`.
@@ -34,7 +35,7 @@ class MotherNets(Method):
             cost that did as well as a longer mother with short members or the reverse on
             CIFAR-10 (see the README). `Member.epochs` goes before both.
         noise: Standard deviation of the noise that is added at hatching; 0 keeps the function.
-        shrink: Factor on inherited weights (shrink and perturb); 1 keeps the function.
+        shrink: Factor on inherited weights, 0 to 1 (shrink and perturb); 1 keeps the function.
         seed: See `Method`.
 
     Raises:
@@ -115,6 +116,8 @@ class MotherNets(Method):
         own = self._member_that_is_mother(group)
         if own is not None:
             epochs = schedule.epochs if own.epochs is None else own.epochs
+            if len(group.indices) > 1:  # the others hatch from it, and need a trained mother
+                epochs = max(epochs, schedule.epochs)
             return self.job(own.label, "member", own.label, own.model, schedule, epochs=epochs)
         name = "mothernet" if len(self.clusters) == 1 else f"mothernet_{number}"
         while name in networks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,13 @@ from keras_mothernets.training.fresh import (
     fresh_optimizer,
 )
 from keras_mothernets.training.job import Job
-from keras_mothernets.training.signature import output_keys, output_names, output_structure
+from keras_mothernets.training.signature import (
+    input_keys,
+    input_structure,
+    output_keys,
+    output_names,
+    output_structure,
+)
 
 OptimizerChoice = str | keras.optimizers.Optimizer | Callable[[Job], Any]
 
@@ -128,7 +134,7 @@ class CompileSettings:
             auto_scale_loss=self.auto_scale_loss,
         )
 
-    def try_on(self, model: keras.Model, y: Any, sample_weight: Any = None) -> None:
+    def try_on(self, model: keras.Model, y: Any, sample_weight: Any = None, x: Any = None) -> None:
         """Compute loss and metrics once, on a few labels and made-up outputs of a network's shape.
 
         So that a metric that does not match its output is found before anything trains;
@@ -138,6 +144,7 @@ class CompileSettings:
             model: A built network.
             y: A few rows of labels.
             sample_weight: Their weights, or `None`.
+            x: The inputs of these rows, on which the free sizes of outputs depend.
 
         Raises:
             MotherNetsError: Loss or metrics cannot be computed.
@@ -145,8 +152,8 @@ class CompileSettings:
         for argument in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             _check_keys(argument, getattr(self, argument), model)
         rows = len(keras.tree.flatten(y)[0]) if y is not None else 2
-        probe, outputs = _outputs_alone(model, rows)
         try:
+            probe, outputs = _outputs_alone(model, output_shapes(model, rows, x))
             self.compile(probe, keras.optimizers.SGD())
             probe.compute_loss(None, y, outputs, sample_weight)
             probe.compute_metrics(None, y, outputs, sample_weight)
@@ -234,7 +241,35 @@ def _shapes(model: keras.Model) -> str:
     return str([tuple(output.shape) for output in model.outputs])
 
 
-def _outputs_alone(model: keras.Model, rows: int) -> tuple[keras.Model, Any]:
+def output_shapes(model: keras.Model, rows: int, x: Any) -> list[tuple[int, ...]]:
+    """Shapes of a network's outputs for some rows; a size that is not known is 1.
+
+    Args:
+        model: A built network.
+        rows: Number of rows.
+        x: The inputs of these rows, or `None`.
+    """
+    outputs = model.outputs
+    if x is not None and any(None in output.shape[1:] for output in outputs):
+        arrays = [x[key] for key in input_keys(model)] if isinstance(x, dict) else x
+        given = [
+            keras.KerasTensor(_filled(tensor.shape, array.shape), dtype=tensor.dtype)
+            for tensor, array in zip(model.inputs, keras.tree.flatten(arrays), strict=True)
+        ]
+        packed = keras.tree.pack_sequence_as(input_structure(model), given)
+        outputs = keras.tree.flatten(model.compute_output_spec(packed))
+    return [(rows, *(size or 1 for size in output.shape[1:])) for output in outputs]
+
+
+def _filled(shape: Sequence[int | None], sizes: Sequence[int]) -> tuple[int | None, ...]:
+    """A shape with the free sizes of an input taken from an array."""
+    free = [*sizes, *[None] * len(shape)]
+    return tuple(own or size for own, size in zip(shape, free, strict=False))
+
+
+def _outputs_alone(
+    model: keras.Model, shapes: Sequence[tuple[int, ...]]
+) -> tuple[keras.Model, Any]:
     """A model of nothing but the outputs of another, and made-up values for them."""
     names = output_names(model)
     if len(set(names)) < len(names):  # one layer that gives several outputs
@@ -246,10 +281,7 @@ def _outputs_alone(model: keras.Model, rows: int) -> tuple[keras.Model, Any]:
     outputs = [
         keras.layers.Identity(name=name)(tensor) for name, tensor in zip(names, inputs, strict=True)
     ]
-    values = [
-        np.full([rows, *(size or 1 for size in output.shape[1:])], 0.5, "float32")
-        for output in model.outputs
-    ]
+    values = [np.full(shape, 0.5, "float32") for shape in shapes]
     pack = functools.partial(keras.tree.pack_sequence_as, output_structure(model))
     probe = keras.Model(inputs, pack(outputs))
     return probe, keras.tree.map_structure(keras.ops.convert_to_tensor, pack(values))

@@ -49,6 +49,19 @@ class TrainingData:
         """Number of steps in one epoch, or `None` if the data do not know it."""
         return self.steps_per_epoch or self.train.steps(batch_size)
 
+    def examples(self, steps: int, batch_size: int | None) -> int | None:
+        """Number of examples in so many steps, or `None` if the data do not know it.
+
+        Args:
+            steps: Batches that were trained on; a pass over the data ends with a smaller one.
+            batch_size: The job's batch size.
+        """
+        rows, per_pass = self.train.num_examples, self.train.steps(batch_size)
+        if rows is None or not per_pass or batch_size is None:
+            return None
+        passes, rest = divmod(steps, per_pass)
+        return passes * rows + rest * batch_size
+
     def batch_size(self, batch_size: int) -> int | None:
         """The batch size that counts: `None` where the data come in batches already."""
         return batch_size if isinstance(self.train, ArraySource) else None
@@ -168,7 +181,7 @@ def _read_source(title: str, x: Any, y: Any, sample_weight: Any) -> Source:
                     expected=f"`{name}` inside the batches of the data set",
                     received=f"a {type(x).__name__} as `x`",
                 )
-        return StreamSource(x)
+        return StreamSource(x, title)
     if hasattr(x, "__next__"):
         raise DataError(
             f"`{title}` is a generator, which can be read once only, and every job reads the data",
