@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,7 +75,7 @@ def as_members(members: object) -> list[Member]:
             name or number of epochs that cannot be used.
     """
     if isinstance(members, (keras.Model, Member)) or not isinstance(members, Sequence):
-        is_iterable = isinstance(members, Iterable) and not isinstance(members, keras.Model)
+        is_iterable = isinstance(members, Iterable) and not isinstance(members, (str, Mapping))
         raise MotherNetsError(
             "`members` must be a list of models",
             expected="a list of built `keras.Model`s or `km.Member`s",

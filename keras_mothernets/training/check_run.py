@@ -65,7 +65,10 @@ def check_copy(network: keras.Model) -> None:
     """
     copied = live_layers(clone(network, weights=False))
     for path, layer in live_layers(network).items():
-        here, there = ([tuple(w.shape) for w in each.weights] for each in (layer, copied[path]))
+        here, there = (
+            [tuple(weight.shape) for weight in getattr(each, "weights", [])]  # operations have none
+            for each in (layer, copied[path])
+        )
         if here != there:
             raise GraphError(
                 f"Layer `{layer.name}` ({type(layer).__name__}) has other weights when it is made"
