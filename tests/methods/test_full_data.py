@@ -417,6 +417,26 @@ def test_sizes_that_are_free_must_still_be_those_of_the_labels(count_fits):
     assert count_fits == []
 
 
+class Scale(keras.layers.Layer):
+    """A layer as many write it: without `get_config`, and its name is not known to it."""
+
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(shape[-1],), initializer="ones", name="factor")
+
+    def call(self, x):
+        return x * self.factor
+
+
+def test_layers_without_a_config_and_raw_operations_are_copied(data):
+    def build(name):
+        x = inputs = keras.Input((4,))
+        x = keras.ops.relu(keras.layers.Dense(5)(Scale()(x)))
+        return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x), name=name)
+
+    _, history = fitted([build("a"), build("b")], data)
+    assert [row.epochs for row in history.ledger] == [2, 2]
+
+
 def test_steps_per_execution_and_eager_runs_give_the_same(mlp, data):
     model = mlp()
     results = []

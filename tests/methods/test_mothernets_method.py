@@ -170,9 +170,9 @@ def test_how_far_noise_and_shrink_move_a_network_is_told_and_not_judged(members,
 
 
 def wide_numbers():
-    """Features near 2,000 and targets near 0.01: their sums cancel, and float32 shows it."""
+    """Features near 100,000 and targets near 0.01: their sums cancel, and float32 shows it."""
     rng = np.random.default_rng(0)
-    x = (1900 + 120 * rng.random((400, 8))).astype("float32")
+    x = (1e5 + 120 * rng.random((400, 8))).astype("float32")
     return x, (np.sin(x[:, :1]) * 0.01).astype("float32")
 
 
@@ -206,7 +206,7 @@ def test_a_mistake_is_found_under_the_rounding_of_float32(count_fits, monkeypatc
         return model
 
     monkeypatch.setattr(surgery, "hatch", broken)
-    with pytest.raises(km.RunError, match="Member `b` does not compute.*in float64 0.0009"):
+    with pytest.raises(km.RunError, match="Member `b` does not compute.*in float64 0.00"):
         hatched_on_wide_numbers(count_fits)
 
 
