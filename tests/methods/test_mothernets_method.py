@@ -228,8 +228,8 @@ def test_data_that_are_no_numbers_are_blamed_and_not_the_hatching(members, data)
     batches = tf.data.Dataset.from_tensor_slices((x, np.append(y, 0))).batch(20)
     method = km.MotherNets(members)
     method.compile("sgd", SPARSE, run_eagerly=True)
-    with pytest.raises(km.RunError, match="NaN"):
-        method.fit(batches, epochs=1, steps_per_epoch=2, verbose=0)
+    with pytest.raises(km.RunError, match="Member `wide` cannot be hatched: `x` holds NaN"):
+        method.fit(batches, epochs=1, steps_per_epoch=1, verbose=0)
 
 
 def test_jobs_of_no_epochs_need_no_schedule(members, data):
