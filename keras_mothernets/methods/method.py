@@ -17,7 +17,7 @@ from keras_mothernets.member import Member, as_members
 from keras_mothernets.methods.ensemble_settings import compile_ensemble, logits_of
 from keras_mothernets.training.check_run import check_run, check_schedule
 from keras_mothernets.training.context import RunContext
-from keras_mothernets.training.data import read_data
+from keras_mothernets.training.data import TrainingData, read_data
 from keras_mothernets.training.executor import Executor, Local
 from keras_mothernets.training.fingerprint import architecture_fingerprint
 from keras_mothernets.training.job import Job, Scratch, Start
@@ -131,7 +131,7 @@ class Method(abc.ABC):
         Returns:
             A plan that prints as a table.
         """
-        return self._prepare("plan", (x, y, data_arguments), epochs, batch_size)[0]
+        return self._prepare(_read("plan", x, y, data_arguments), epochs, batch_size)[0]
 
     def fit(
         self,
@@ -182,7 +182,8 @@ class Method(abc.ABC):
         _check_executor(executor)
         self._run = self._trained = None
         store = MemoryStore() if run_dir is None else RunDirectory(run_dir)
-        plan, context = self._prepare("fit", (x, y, data_arguments), epochs, batch_size, callbacks)
+        data = _read("fit", x, y, data_arguments)
+        plan, context = self._prepare(data, epochs, batch_size, callbacks)
         assert context is not None, "`compile` was called"
         context = replace(context, store=store, progress=make_progress(verbose, plan))
         check_run(plan, context)
@@ -263,17 +264,9 @@ class Method(abc.ABC):
         )
 
     def _prepare(
-        self,
-        verb: str,
-        given: tuple[Any, Any, dict[str, Any]],
-        epochs: int,
-        batch_size: int,
-        callbacks: Any = None,
+        self, data: TrainingData, epochs: int, batch_size: int, callbacks: Any = None
     ) -> tuple[Plan, RunContext | None]:
         """The plan, and what its jobs share; `None` before `compile`."""
-        x, y, data_arguments = given
-        check_arguments(verb, data_arguments, _arguments_of(verb))
-        data = read_data(x, y, **data_arguments)
         epochs, batch_size = check_schedule(epochs, batch_size, data)
         size = data.batch_size(batch_size)
         design = self.design(Schedule(epochs, size, data.steps(size)))
@@ -291,11 +284,13 @@ class Method(abc.ABC):
         return Plan(self.describe(), jobs, data.fingerprint(), settings), context
 
 
-def _arguments_of(verb: str) -> list[str]:
-    """Names of all that `fit` or `plan` takes."""
-    names = [*inspect.signature(getattr(Method, verb)).parameters]
-    names += [*inspect.signature(read_data).parameters]
-    return [name for name in dict.fromkeys(names) if name not in ("self", "data_arguments")]
+def _read(verb: str, x: Any, y: Any, data_arguments: dict[str, Any]) -> TrainingData:
+    """Read the data that `fit` or `plan` was given."""
+    owners = (getattr(Method, verb), read_data)
+    names = dict.fromkeys(name for owner in owners for name in inspect.signature(owner).parameters)
+    known = [name for name in names if name not in ("self", "data_arguments")]
+    check_arguments(verb, data_arguments, known)
+    return read_data(x, y, **data_arguments)
 
 
 def _check_executor(executor: Any) -> None:

@@ -37,14 +37,16 @@ WATCHERS = (
 _BASES = (keras.callbacks.Callback, keras.losses.Loss)  # whose own attributes say nothing
 _STDLIB = sysconfig.get_path("stdlib")
 _PLAIN = (bool, int, complex, str, bytes, type(None), type(Ellipsis))
+_VALUES = (*_PLAIN, float, tuple, list, dict, np.ndarray, np.generic, types.FunctionType)
+_UNSET = inspect.Parameter.empty
 _NAMES = ("name", "_name")  # Keras numbers them on, so they differ from process to process
 
 
 def describe(value: Any) -> str:
     """A setting as a text that is the same in another process.
 
-    Lists, dicts and sets that a function or a callback holds do not count: that is where
-    it writes to.
+    Lists, dicts and sets that a callback or its functions hold do not count: that is where
+    they write to.
 
     Args:
         value: What was given to `compile`, `fit` or `Member`.
@@ -65,7 +67,7 @@ def describe_callbacks(callbacks: list[keras.callbacks.Callback]) -> str:
 
 
 def _text(value: Any, whole: bool, seen: tuple[int, ...]) -> str:
-    """The text of a value; `whole` is false for what functions and callbacks hold."""
+    """The text of a value; `whole` is false for what callbacks hold."""
     inner = functools.partial(_text, whole=whole, seen=seen)
     if isinstance(value, np.generic):
         value = value.item()
@@ -79,7 +81,7 @@ def _text(value: Any, whole: bool, seen: tuple[int, ...]) -> str:
         return f"{{{', '.join(sorted(map(inner, value)))}}}"
     if isinstance(value, Mapping):
         return _text_of_dict(value, inner) if whole else type(value).__name__
-    if hasattr(value, "__array__") and not isinstance(value, (keras.Variable, keras.KerasTensor)):
+    if isinstance(value, np.ndarray) or keras.ops.is_tensor(value):
         array = np.asarray(value)
         return describe_array(array) if array.ndim else inner(array[()])
     if isinstance(value, functools.partial):
@@ -89,7 +91,7 @@ def _text(value: Any, whole: bool, seen: tuple[int, ...]) -> str:
         return value.__qualname__
     value = getattr(value, "python_function", value)  # of a `tf.function`
     if callable(value) and hasattr(value, "__qualname__"):
-        return _text_of_function(value, seen)
+        return _text_of_function(value, whole, seen)
     return _text_of_object(value, whole, seen)
 
 
@@ -119,19 +121,26 @@ def _text_of_object(value: Any, whole: bool, seen: tuple[int, ...]) -> str:
 
 def _settings(value: Any) -> dict[str, Any]:
     """What an object was made with, as far as it can be seen, without what is the default."""
-    parameters = inspect.signature(type(value)).parameters
-    settings = _all_settings(value, list(parameters))
+    defaults = _defaults(type(value))
+    settings = _all_settings(value, list(defaults))
     if isinstance(value, keras.optimizers.Optimizer):
         names = names_without_decay(value)
         settings["exclude_from_weight_decay"] = tuple(sorted(names.split("|"))) if names else None
-    defaults = {"exclude_from_weight_decay": None} | {
-        key: parameter.default for key, parameter in parameters.items()
-    }
+        defaults["exclude_from_weight_decay"] = None
     return {
         key: part
         for key, part in settings.items()
-        if not (isinstance(part, (*_PLAIN, float)) and part == defaults.get(key, part is None))
+        if not (isinstance(part, (*_PLAIN, float)) and part == defaults.get(key, _UNSET))
     }
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """Arguments of a constructor with their defaults."""
+    try:
+        parameters = inspect.signature(kind).parameters
+    except (TypeError, ValueError):  # there is none that could be read
+        return {}
+    return {key: parameter.default for key, parameter in parameters.items()}
 
 
 def _all_settings(value: Any, parameters: list[str]) -> dict[str, Any]:
@@ -160,13 +169,13 @@ def _is_of_keras(kind: type) -> bool:
     return kind.__module__.split(".")[0] == "keras"
 
 
-def _text_of_function(function: Any, seen: tuple[int, ...]) -> str:
+def _text_of_function(function: Any, whole: bool, seen: tuple[int, ...]) -> str:
     owner = getattr(function, "__self__", None)  # of a bound method
     function = getattr(function, "__func__", function)
     code = getattr(function, "__code__", None)
     if code is None or _is_installed(code) or id(code) in seen:
         return str(function.__qualname__)
-    inner = functools.partial(_text, whole=False, seen=(*seen, id(code)))
+    inner = functools.partial(_text, whole=whole, seen=(*seen, id(code)))
     cells = [_content(cell) for cell in function.__closure__ or ()]
     parts = [
         *_code(code, function.__doc__),
@@ -198,10 +207,10 @@ def _code(code: types.CodeType, doc: str | None) -> Iterator[str]:
 
 
 def _globals_used(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """Numbers, texts and functions that a function reads from its module."""
+    """Numbers, texts, lists of them and functions that a function reads from its module."""
     for name in sorted(set(_global_names(function.__code__))):
         value = function.__globals__.get(name)
-        if isinstance(value, (*_PLAIN, float, tuple, np.generic, types.FunctionType)):
+        if isinstance(value, _VALUES):
             yield name, value
 
 
@@ -217,7 +226,7 @@ def _global_names(code: types.CodeType) -> Iterator[str]:
 def _code_of_class(kind: type, seen: tuple[int, ...]) -> str:
     """A hash of the methods that the user wrote, "" where there are none."""
     methods = [
-        _text_of_function(part, seen)
+        _text_of_function(part, False, seen)
         for ancestor in kind.__mro__
         for _, part in sorted(vars(ancestor).items())
         if isinstance(part, types.FunctionType) and not _is_installed(part.__code__)

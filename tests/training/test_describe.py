@@ -57,6 +57,7 @@ DIFFERENT = {
     "weight decay": (AdamW(), plain(AdamW(), var_names=["bias"])),
     "class": (SGD(0.001), keras.optimizers.RMSprop(0.001)),
     "closure": (closed_over(1.0), closed_over(2.0)),
+    "closure of lists": (closed_over([1.0, 2.0]), closed_over([1.0, 3.0])),
     "closure of arrays": (closed_over(np.ones(3)), closed_over(np.zeros(3))),
     "function in a closure": (calling(closed_over(1.0)), calling(closed_over(2.0))),
     "default": (lambda y, p, k=1: k, lambda y, p, k=2: k),
@@ -97,6 +98,14 @@ def test_where_a_callback_writes_to_and_whom_it_watched_do_not_count():
     used.seen.append(1)
     used.set_model(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
     assert describe(used) == describe(Note())
+
+
+def noting(log):
+    return keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: log.append(epoch))
+
+
+def test_where_the_function_of_a_callback_writes_to_does_not_count():
+    assert describe([noting([])]) == describe([noting([1])])
 
 
 def test_callbacks_that_only_watch_are_left_out():
