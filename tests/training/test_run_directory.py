@@ -13,7 +13,7 @@ from keras_mothernets import RunError
 from keras_mothernets.training import Job, JobRecord, LedgerRow, Plan, RunDirectory, run_directory
 from keras_mothernets.training.files import replace_atomically, sha256_of, write_atomically
 
-JOB = Job("vgg/16: big", "member", "net", epochs=2)
+JOB = Job("vgg16: big", "member", "net", epochs=2)
 PLAN = Plan("example", (JOB, Job("other", "member", "net")))
 
 
@@ -48,7 +48,7 @@ def test_the_files_are_plain_and_nothing_unfinished_is_left(run):
     names = {
         path.relative_to(run.path).as_posix() for path in run.path.rglob("*") if path.is_file()
     }
-    folder = "jobs/vgg%2F16%3A big"
+    folder = "jobs/vgg16%3A big"
     assert names == {"plan.json", "ledger.csv"} | {
         f"{folder}/{name}" for name in ("model.keras", "history.csv", "state.json")
     }
@@ -89,7 +89,7 @@ def damage_model(folder):
 def test_a_damaged_job_is_not_finished(run, damage):
     run.save(record(), network())
     damage(run.folder(JOB))
-    with pytest.warns(UserWarning, match="vgg/16: big.*damaged"):
+    with pytest.warns(UserWarning, match="vgg16: big.*damaged"):
         assert run.record(JOB) is None
 
 
@@ -127,7 +127,7 @@ def test_a_disk_that_is_full_is_named_with_the_job(run, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(run_directory, "replace_atomically", fail)
-    with pytest.raises(RunError, match="Job `vgg/16: big` cannot be stored.*No space left"):
+    with pytest.raises(RunError, match="Job `vgg16: big` cannot be stored.*No space left"):
         run.save(record(), network())
 
 
@@ -144,8 +144,8 @@ def test_a_job_without_its_state_is_not_finished(run):
 
 
 def test_another_plan_is_refused_and_the_difference_named(run):
-    other = Plan("example", (Job("vgg/16: big", "member", "net", epochs=5), PLAN["other"]))
-    with pytest.raises(RunError, match="job `vgg/16: big`, epochs: here 5, there 2"):
+    other = Plan("example", (Job("vgg16: big", "member", "net", epochs=5), PLAN["other"]))
+    with pytest.raises(RunError, match="job `vgg16: big`, epochs: here 5, there 2"):
         RunDirectory(run.path).open(other)
 
 
