@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_mothernets.errors import DataError, MotherNetsError, naming, reason_of
+from keras_mothernets.errors import DataError, MotherNetsError, naming, reason_of, whole_number
 
 # The part of a data set without a test split of its own that becomes its test images. It is drawn
 # with a seed of its own, so that figures from runs with different seeds speak of the same images.
@@ -88,11 +88,13 @@ def load(
     Raises:
         DataError: The name is unknown, the data are neither prepared nor to be had from the
             network, or they are not 8-bit images of one size with one label each.
+        MotherNetsError: `seed` is no whole number of at least 0.
 
     Example:
         >>> print(load("digits"))
         digits: 1,294 training, 144 validation and 359 test images of 8 x 8 x 1, 10 classes
     """
+    seed = whole_number("seed", seed, 0)
     if not isinstance(validation, (int, float)) or not 0 <= validation < 1:
         raise DataError(
             "`validation` must be a fraction of the training images",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+import operator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class MotherNetsError(ValueError):
@@ -48,7 +51,7 @@ class MotherNetsError(ValueError):
             parts.append(f"Received: {self.received}")
         if self.fix is not None:
             parts.append(self.fix)
-        message = " ".join(part.rstrip(".") + "." for part in parts)
+        message = " ".join(part if part.endswith("?") else part.rstrip(".") + "." for part in parts)
         return message if self.details is None else f"{message}\n{self.details}"
 
 
@@ -87,6 +90,53 @@ def naming(what: str) -> Iterator[None]:
         raise
 
 
+def whole_number(name: str, value: Any, least: int) -> int:
+    """A setting that must be a whole number of at least so much, NumPy's included.
+
+    Args:
+        name: What the setting is called.
+        value: What was given.
+        least: The smallest number that is right.
+
+    Raises:
+        MotherNetsError: It is something else.
+
+    Example:
+        >>> whole_number("epochs", 3, 1)
+        3
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or number < least:
+        raise MotherNetsError(
+            f"`{name}` must be a whole number of at least {least}", received=repr(value)
+        )
+    return number
+
+
+def check_arguments(verb: str, given: Collection[str], known: Collection[str]) -> None:
+    """Names of arguments must be known; of one that is not, the closest known name is said.
+
+    Args:
+        verb: Name of the function that was called.
+        given: The names that were given.
+        known: All names that there are.
+
+    Raises:
+        MotherNetsError: There is no argument of that name.
+    """
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            raise MotherNetsError(
+                f"`{verb}` has no argument `{name}`",
+                expected=None if close else f"one of {', '.join(f'`{each}`' for each in known)}",
+                fix=f"Did you mean `{close[0]}`?" if close else None,
+            )
+
+
 def reason_of(error: Exception) -> str:
     r"""The line of another library's error that says what was wrong, without what it wraps it in.
 
@@ -97,4 +147,7 @@ def reason_of(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
         del lines[0]
+    if lines and lines[0] == "Graph execution error:":  # then comes where, and then what
+        where = ("Detected at node", "File ", "<stack traces")
+        lines = [line for line in lines[1:] if not line.startswith(where)] or lines
     return lines[0] if lines else type(error).__name__

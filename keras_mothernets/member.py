@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 
-from keras_mothernets.errors import MotherNetsError
+from keras_mothernets.errors import MotherNetsError, naming, whole_number
+
+# What Keras takes for a model's name under TensorFlow, and what can be a folder's.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,8 @@ class Member:
 
     Args:
         model: A built Functional or Sequential `keras.Model`. It is never modified.
-        name: Name in tables, folders and layer names; the model's name by default.
+        name: Name in tables, folders and layer names; the model's name by default. Up to 100
+            letters a to z, digits, `_`, `-` and `.`, the first a letter or a digit.
         optimizer: A `keras.optimizers.Optimizer`, its name, or a function of the
             job that returns one; the method's `compile` argument by default.
         epochs: Number of epochs of this member's own training; the method's by default.
@@ -38,7 +43,7 @@ class Member:
     @property
     def label(self) -> str:
         """The member's name: its own if given, else its model's."""
-        return self.name or self.model.name
+        return self.model.name if self.name is None else self.name
 
 
 def as_model(network: Any) -> Any:
@@ -66,14 +71,18 @@ def as_members(members: object) -> list[Member]:
         `_2`, `_3`, ... appended in order of appearance.
 
     Raises:
-        MotherNetsError: The sequence is empty or is not one, or an entry is no model.
+        MotherNetsError: The sequence is empty or is not one, or an entry is no model, or has a
+            name or number of epochs that cannot be used.
     """
     if isinstance(members, (keras.Model, Member)) or not isinstance(members, Sequence):
+        is_iterable = isinstance(members, Iterable) and not isinstance(members, (str, Mapping))
         raise MotherNetsError(
             "`members` must be a list of models",
             expected="a list of built `keras.Model`s or `km.Member`s",
             received=f"a {type(members).__name__}",
-            fix="Put the model into a list: `[model]`",
+            fix="Make a list of them: `list(members)`"
+            if is_iterable
+            else "Put the model into a list: `[model]`",
         )
     if not members:
         raise MotherNetsError(
@@ -92,15 +101,22 @@ def _as_member(position: int, entry: object) -> Member:
             expected="a built Functional or Sequential `keras.Model`",
             received=f"a {type(member.model).__name__}",
         )
-    epochs = member.epochs
-    if epochs is not None and (
-        isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0
-    ):
+    _check_name(position, member)
+    if member.epochs is None:
+        return member
+    with naming(f"Member `{member.label}`"):
+        return replace(member, epochs=whole_number("epochs", member.epochs, 0))
+
+
+def _check_name(position: int, member: Member) -> None:
+    if not isinstance(member.label, str) or not NAME.fullmatch(member.label):
         raise MotherNetsError(
-            f"Member `{member.label}`: `epochs` must be a whole number of at least 0",
-            received=repr(epochs),
+            f"Member {position} has a name that layers and folders cannot have",
+            expected="up to 100 letters a to z, digits, `_`, `-` and `.`, the first a letter or a"
+            " digit",
+            received=repr(member.label),
+            fix='Give it another one: `km.Member(model, name="wide_net")`',
         )
-    return member
 
 
 def _distinct(members: list[Member]) -> list[Member]:
@@ -112,5 +128,5 @@ def _distinct(members: list[Member]) -> list[Member]:
             count += 1
             name = f"{member.label}_{count}"
         taken.add(name)
-        named.append(Member(member.model, name, member.optimizer, member.epochs, member.callbacks))
+        named.append(replace(member, name=name))
     return named

@@ -162,6 +162,12 @@ def test_data_dir_must_be_a_folder(tmp_path: Path) -> None:
         datasets.load("mnist", data_dir=tmp_path / "missing")
 
 
+@pytest.mark.parametrize("seed", [-1, "x", 0.5])
+def test_a_seed_that_is_none_is_named(seed) -> None:
+    with pytest.raises(MotherNetsError, match="`seed` must be a whole number of at least 0"):
+        datasets.load("digits", seed=seed)
+
+
 @pytest.mark.parametrize("validation", [1.0, -0.1, "a tenth"])
 def test_validation_must_be_a_fraction(validation: object) -> None:
     with pytest.raises(DataError, match="`validation` must be a fraction"):

@@ -31,6 +31,7 @@ from keras_mothernets.graph.reader import (
 )
 from keras_mothernets.graph.table import shape_text, text_table
 from keras_mothernets.graph.tree import build_tree
+from keras_mothernets.graph.weight_decay import has_variables_without_decay, names_without_decay
 
 __all__ = [
     "LINEAR",
@@ -52,9 +53,11 @@ __all__ = [
     "copy_variables",
     "finish",
     "flat_names",
+    "has_variables_without_decay",
     "is_from_applications",
     "layer_variables",
     "live_layers",
+    "names_without_decay",
     "read",
     "seeded",
     "shape_text",

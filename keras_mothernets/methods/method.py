@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import abc
+import inspect
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
 
 from keras_mothernets.ensembles.combine import check_alike, combine
-from keras_mothernets.errors import MotherNetsError
+from keras_mothernets.errors import MotherNetsError, check_arguments, whole_number
 from keras_mothernets.member import Member, as_members
 from keras_mothernets.methods.ensemble_settings import compile_ensemble, logits_of
 from keras_mothernets.training.check_run import check_run, check_schedule
@@ -73,8 +74,7 @@ class Method(abc.ABC):
     def __init__(self, members: Sequence[keras.Model | Member], *, seed: int = 0) -> None:
         self._members = as_members(list(members) if isinstance(members, tuple) else members)
         check_alike(self._members)
-        check_whole_number("seed", seed, 0)
-        self.seed = seed
+        self.seed = whole_number("seed", seed, 0)
         self._settings: CompileSettings | None = None
         self._run: tuple[Plan, RunContext] | None = None
         self._trained: list[keras.Model] | None = None
@@ -91,7 +91,9 @@ class Method(abc.ABC):
         """The method and its settings in one line; part of the plan."""
         return f"{type(self).__name__}(seed={self.seed})"
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **settings: Any) -> None:
+    def compile(
+        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **settings: Any
+    ) -> None:
         """Configure training, as `keras.Model.compile` does.
 
         Every job gets an optimizer, metrics and losses of its own.
@@ -100,20 +102,18 @@ class Method(abc.ABC):
             optimizer: Name or object as in Keras, or a function of the job that returns one:
                 `lambda job: SGD(CosineDecay(0.1, job.steps))` spans each job's own length.
             loss: As in Keras.
-            **settings: `loss_weights`, `metrics`, `weighted_metrics`, `run_eagerly`,
+            metrics: As in Keras.
+            **settings: `loss_weights`, `weighted_metrics`, `run_eagerly`,
                 `steps_per_execution`, `jit_compile`, `auto_scale_loss`, as in Keras.
 
         Raises:
             MotherNetsError: A setting cannot be used.
         """
-        unknown = set(settings) - set(CompileSettings.__dataclass_fields__)
-        if unknown:
-            raise MotherNetsError(
-                f"`compile` has no argument `{sorted(unknown)[0]}`",
-                expected="the arguments of `keras.Model.compile`",
-            )
-        if isinstance(settings.get("metrics"), (str, keras.metrics.Metric)):
-            settings["metrics"] = [settings["metrics"]]
+        check_arguments("compile", settings, CompileSettings.__dataclass_fields__)
+        settings["metrics"] = metrics
+        for name in ("metrics", "weighted_metrics"):
+            if isinstance(settings.get(name), (str, keras.metrics.Metric)):
+                settings[name] = [settings[name]]
         self._settings = CompileSettings(optimizer, loss, **settings)
 
     def plan(
@@ -131,7 +131,7 @@ class Method(abc.ABC):
         Returns:
             A plan that prints as a table.
         """
-        return self._prepare(read_data(x, y, **data_arguments), epochs, batch_size)[0]
+        return self._prepare(_read("plan", x, y, data_arguments), epochs, batch_size)[0]
 
     def fit(
         self,
@@ -160,7 +160,9 @@ class Method(abc.ABC):
             verbose: 0 silent; 1 or "auto" a live display, or lines where there is no terminal;
                 2 lines.
             run_dir: Folder that keeps the run. An unfinished run of the same plan goes on where
-                it stopped, a finished one gives its result and trains nothing.
+                it stopped, a finished one gives its result and trains nothing. A run of another
+                plan is refused; networks, data, settings, callbacks and the code of your own
+                functions belong to the plan. Other initial weights are only warned of.
             executor: Runs the jobs; `Local()` by default.
             **data_arguments: `validation_data`, `validation_split`, `sample_weight`,
                 `class_weight`, `shuffle`, `steps_per_epoch`, `validation_steps`,
@@ -176,21 +178,17 @@ class Method(abc.ABC):
         """
         if self._settings is None:
             raise MotherNetsError("`compile` comes before `fit`", fix="Call `compile` with a loss")
+        executor = Local() if executor is None else executor
+        _check_executor(executor)
         self._run = self._trained = None
-        data = read_data(x, y, **data_arguments)
-        plan, design = self._prepare(data, epochs, batch_size)
-        context = RunContext(
-            networks=design.networks,
-            data=data,
-            settings=self._settings,
-            members={member.label: member for member in self._members},
-            callbacks=callbacks,
-            store=MemoryStore() if run_dir is None else RunDirectory(run_dir),
-            progress=make_progress(verbose, plan),
-        )
+        store = MemoryStore() if run_dir is None else RunDirectory(run_dir)
+        data = _read("fit", x, y, data_arguments)
+        plan, context = self._prepare(data, epochs, batch_size, callbacks)
+        assert context is not None, "`compile` was called"
+        context = replace(context, store=store, progress=make_progress(verbose, plan))
         check_run(plan, context)
         context.store.open(plan)
-        records = (executor or Local()).run(plan, context)
+        records = executor.run(plan, context)
         self._run = (plan, context)
         return History([records[job.name] for job in plan])
 
@@ -265,18 +263,49 @@ class Method(abc.ABC):
             **values,
         )
 
-    def _prepare(self, data: TrainingData, epochs: int, batch_size: int) -> tuple[Plan, Design]:
-        check_schedule(epochs, batch_size, data)
+    def _prepare(
+        self, data: TrainingData, epochs: int, batch_size: int, callbacks: Any = None
+    ) -> tuple[Plan, RunContext | None]:
+        """The plan, and what its jobs share; `None` before `compile`."""
+        epochs, batch_size = check_schedule(epochs, batch_size, data)
         size = data.batch_size(batch_size)
         design = self.design(Schedule(epochs, size, data.steps(size)))
-        settings = self._settings.describe() if self._settings else {}
-        return Plan(self.describe(), design.jobs, data.fingerprint(), settings), design
+        if self._settings is None:
+            return Plan(self.describe(), design.jobs, data.fingerprint()), None
+        context = RunContext(
+            networks=design.networks,
+            data=data,
+            settings=self._settings,
+            members={member.label: member for member in self._members},
+            callbacks=callbacks,
+        )
+        jobs = tuple(context.described(job) for job in design.jobs)
+        settings = self._settings.describe()
+        return Plan(self.describe(), jobs, data.fingerprint(), settings), context
+
+
+def _read(verb: str, x: Any, y: Any, data_arguments: dict[str, Any]) -> TrainingData:
+    """Read the data that `fit` or `plan` was given."""
+    owners = (getattr(Method, verb), read_data)
+    names = dict.fromkeys(name for owner in owners for name in inspect.signature(owner).parameters)
+    known = [name for name in names if name not in ("self", "data_arguments")]
+    check_arguments(verb, data_arguments, known)
+    return read_data(x, y, **data_arguments)
+
+
+def _check_executor(executor: Any) -> None:
+    if not callable(getattr(executor, "run", None)):
+        raise MotherNetsError(
+            "`executor` cannot run a plan",
+            expected="an object with a method `run`, or `None`",
+            received=repr(executor),
+        )
 
 
 def _ensemble(method: Method, how: str, weights: Sequence[float] | None, name: str) -> keras.Model:
     members = method.members
-    settings = method._settings
-    assert settings is not None, "`fit` has seen it"
+    assert method._run is not None, "there are members"
+    settings = method._run[1].settings  # of the run; `compile` may have been called since
     named = [
         Member(model, member.label) for model, member in zip(members, method._members, strict=True)
     ]
@@ -286,15 +315,3 @@ def _ensemble(method: Method, how: str, weights: Sequence[float] | None, name: s
     )
     compile_ensemble(model, settings, specs)
     return model
-
-
-def check_whole_number(name: str, value: Any, least: int) -> None:
-    """A setting must be a whole number of at least so much.
-
-    Raises:
-        MotherNetsError: It is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise MotherNetsError(
-            f"`{name}` must be a whole number of at least {least}", received=repr(value)
-        )

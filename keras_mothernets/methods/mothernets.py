@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from keras_mothernets import surgery
 from keras_mothernets.clustering import Cluster, cluster
-from keras_mothernets.errors import MotherNetsError, naming
+from keras_mothernets.errors import MotherNetsError, naming, whole_number
 from keras_mothernets.member import Member
-from keras_mothernets.methods.method import Design, Method, Schedule, check_whole_number
+from keras_mothernets.methods.method import Design, Method, Schedule
 from keras_mothernets.mothernet import same_architecture
 from keras_mothernets.surgery import HatchPlan
 from keras_mothernets.training.job import Hatch, Job
@@ -21,8 +23,9 @@ from keras_mothernets.training.seeds import derive_seed
 class MotherNets(Method):
     """Trains one mother per cluster, hatches the members from it exactly, and trains them on.
 
-    A mother that is equal to a member is trained once and is that member. A member that is
-    alone in its cluster is trained as with `FullData`.
+    A mother that is equal to a member is trained once and is that member; it trains for the
+    epochs of `fit`, or for its own `Member.epochs` if these are more. A member that is alone in
+    its cluster is trained as with `FullData`.
 
     Args:
         members: See `Method`.
@@ -32,7 +35,7 @@ class MotherNets(Method):
             cost that did as well as a longer mother with short members or the reverse on
             CIFAR-10 (see the README). `Member.epochs` goes before both.
         noise: Standard deviation of the noise that is added at hatching; 0 keeps the function.
-        shrink: Factor on inherited weights (shrink and perturb); 1 keeps the function.
+        shrink: Factor on inherited weights, 0 to 1 (shrink and perturb); 1 keeps the function.
         seed: See `Method`.
 
     Raises:
@@ -52,7 +55,7 @@ class MotherNets(Method):
         seed: int = 0,
     ) -> None:
         super().__init__(members, seed=seed)
-        check_whole_number("n_clusters", n_clusters, 1)
+        n_clusters = whole_number("n_clusters", n_clusters, 1)
         if n_clusters > len(self._members):
             raise MotherNetsError(
                 "`n_clusters` is larger than the number of members",
@@ -60,9 +63,9 @@ class MotherNets(Method):
                 received=n_clusters,
             )
         if member_epochs is not None:
-            check_whole_number("member_epochs", member_epochs, 0)
+            member_epochs = whole_number("member_epochs", member_epochs, 0)
         _check_number("noise", noise)
-        _check_number("shrink", shrink)
+        _check_number("shrink", shrink, most=1)
         self.n_clusters = n_clusters
         self.member_epochs = member_epochs
         self.noise = noise
@@ -113,6 +116,8 @@ class MotherNets(Method):
         own = self._member_that_is_mother(group)
         if own is not None:
             epochs = schedule.epochs if own.epochs is None else own.epochs
+            if len(group.indices) > 1:  # the others hatch from it, and need a trained mother
+                epochs = max(epochs, schedule.epochs)
             return self.job(own.label, "member", own.label, own.model, schedule, epochs=epochs)
         name = "mothernet" if len(self.clusters) == 1 else f"mothernet_{number}"
         while name in networks:
@@ -153,9 +158,8 @@ class MotherNets(Method):
         return max(1, math.ceil(schedule.epochs / 2))
 
 
-def _check_number(name: str, value: object) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value < 0:  # type: ignore[arg-type, operator]
-        raise MotherNetsError(
-            f"`{name}` must be a finite number of at least 0", received=repr(value)
-        )
+def _check_number(name: str, value: Any, most: float = math.inf) -> None:
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or not 0 <= value <= most:
+        limits = "of at least 0" if most == math.inf else f"from 0 to {most:g}"
+        raise MotherNetsError(f"`{name}` must be a finite number {limits}", received=repr(value))

@@ -64,6 +64,38 @@ class StopOnBadLoss(keras.callbacks.Callback):
             )
 
 
+class EpochLogs(keras.callbacks.Callback):
+    """Keeps what Keras says at the end of each epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._epochs: list[dict[str, float]] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Keep it."""
+        self._epochs.append({name: float(value) for name, value in (logs or {}).items()})
+
+    def until(self, epoch: int | None) -> dict[str, float]:
+        """The latest value of each metric up to an epoch, counted from 0; all epochs if `None`."""
+        epochs = self._epochs if epoch is None else self._epochs[: epoch + 1]
+        return {name: value for logs in epochs for name, value in logs.items()}
+
+
+def kept_epoch(callbacks: Sequence[keras.callbacks.Callback]) -> int | None:
+    """The epoch whose weights a training ended with, from 0; `None` for the last one.
+
+    Args:
+        callbacks: The callbacks of the training, after it. Of those of Keras, `EarlyStopping`
+            alone goes back to an earlier epoch; what others do to the weights is not known.
+    """
+    epoch = None
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.EarlyStopping):
+            if callback.restore_best_weights and callback.best_weights is not None:
+                epoch = callback.best_epoch
+    return epoch
+
+
 def callbacks_of(job: Job, *choices: Any) -> list[keras.callbacks.Callback]:
     """New callbacks for one job.
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import keras
 
-from keras_mothernets.errors import DataError, MotherNetsError, naming
+from keras_mothernets.errors import DataError, GraphError, naming, whole_number
+from keras_mothernets.graph import clone, live_layers
 from keras_mothernets.training.callbacks import check_callbacks
 from keras_mothernets.training.context import RunContext
-from keras_mothernets.training.data import ArraySource, check_network
-from keras_mothernets.training.job import Job
+from keras_mothernets.training.data import (
+    ArraySource,
+    TrainingData,
+    check_arrays,
+    check_network,
+)
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.signature import output_keys
 
@@ -39,54 +45,75 @@ def check_run(plan: Plan, context: RunContext) -> None:
                 check_network(network, context.settings.loss, *validation[:2], title="validation ")
             if (signature := output_signature(network)) not in tried:
                 tried.add(signature)
-                _, y, sample_weight = context.data.train.for_network(network).first_rows(
-                    ROWS_TO_TRY
-                )
-                context.settings.try_on(network, y, sample_weight)
-            _check_own(job, context)
+                x, y, weights = context.data.train.for_network(network).first_rows(ROWS_TO_TRY)
+                context.settings.try_on(network, y, weights, x)
+            if job.architecture not in tried:
+                tried.add(job.architecture)
+                check_copy(network)
     check_callbacks(context.callbacks, plan.jobs)
+    gc.collect()  # the copies are cyclic
 
 
-def _check_own(job: Job, context: RunContext) -> None:
-    context.optimizer(job)
-    member = context.members.get(job.network)
-    if member is not None:
-        check_callbacks(member.callbacks, [job])
+def check_copy(network: keras.Model) -> None:
+    """A network must be what its config says, for jobs train copies of it.
+
+    Args:
+        network: A built model.
+
+    Raises:
+        GraphError: A layer cannot be made from its config, or has other weights then.
+    """
+    copied = live_layers(clone(network, weights=False))
+    for path, layer in live_layers(network).items():
+        here, there = (
+            [tuple(weight.shape) for weight in getattr(each, "weights", [])]  # operations have none
+            for each in (layer, copied[path])
+        )
+        if here != there:
+            raise GraphError(
+                f"Layer `{layer.name}` ({type(layer).__name__}) has other weights when it is made"
+                " from its config",
+                expected=f"shapes {here}",
+                received=f"shapes {there}",
+                fix="Check its `get_config`",
+            )
 
 
 def rows_of(source: Any) -> Rows:
-    """All rows of arrays; the first batch of data that come in batches."""
+    """All rows of arrays, checked when they were read; else those of the first batch.
+
+    Raises:
+        DataError: The first batch has rows of different number, or values that are not finite.
+    """
     if isinstance(source, ArraySource):
         return source.x, source.y, source.sample_weight
-    return source.first_rows(10**9)
+    rows: Rows = source.first_rows(10**9)
+    check_arrays(*rows, "" if source.title == "x" else "validation ")
+    return rows
 
 
 def output_signature(network: keras.Model) -> str:
-    """Shapes, types and names of a network's outputs."""
-    return str([(tensor.shape, tensor.dtype) for tensor in network.outputs] + output_keys(network))
+    """Shapes, types and names of a network's outputs, and whose they are if sizes are free."""
+    told = [str((tensor.shape, tensor.dtype)) for tensor in network.outputs]
+    is_free = any(None in tensor.shape[1:] for tensor in network.outputs)
+    return str([*told, *output_keys(network), network.name if is_free else ""])
 
 
-def check_schedule(epochs: Any, batch_size: Any, data: Any) -> None:
+def check_schedule(epochs: Any, batch_size: Any, data: TrainingData) -> tuple[int, int]:
     """Epochs and batch size must be positive whole numbers, and an epoch must end.
+
+    Returns:
+        The two as plain numbers.
 
     Raises:
         MotherNetsError: They are not.
         DataError: The data never end and `steps_per_epoch` was not given.
     """
-    for name, value in (
-        ("epochs", epochs),
-        ("batch_size", batch_size),
-        ("steps_per_epoch", data.steps_per_epoch),
-        ("validation_steps", data.validation_steps),
-        ("validation_batch_size", data.validation_batch_size),
-    ):
-        is_optional = name not in ("epochs", "batch_size")
-        if value is None and is_optional:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise MotherNetsError(
-                f"`{name}` must be a whole number of at least 1", received=repr(value)
-            )
+    epochs, batch_size = (
+        whole_number("epochs", epochs, 1),
+        whole_number("batch_size", batch_size, 1),
+    )
     for source, option in ((data.train, "steps_per_epoch"), (data.validation, "validation_steps")):
         if getattr(source, "is_infinite", False) and getattr(data, option) is None:
             raise DataError("The data set never ends", fix=f"Give `{option}`")
+    return epochs, batch_size

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
 
+from keras_mothernets.errors import naming
 from keras_mothernets.member import Member
 from keras_mothernets.training.callbacks import callbacks_of
 from keras_mothernets.training.data import TrainingData
-from keras_mothernets.training.job import Job
+from keras_mothernets.training.describe import describe, describe_callbacks
+from keras_mothernets.training.fingerprint import weights_fingerprint
+from keras_mothernets.training.job import Job, Scratch
 from keras_mothernets.training.progress import Progress, Silent
-from keras_mothernets.training.settings import CompileSettings
+from keras_mothernets.training.settings import CompileSettings, is_job_function
 from keras_mothernets.training.store import MemoryStore, Store
 
 
@@ -39,15 +42,34 @@ class RunContext:
     store: Store = field(default_factory=MemoryStore)
     progress: Progress = field(default_factory=Silent)
 
+    def described(self, job: Job) -> Job:
+        """The job with what is its own in words: optimizer, callbacks, initial weights.
+
+        Raises:
+            MotherNetsError: A function of the job fails, or returns something else.
+        """
+        own = self._own(job).optimizer
+        optimizer = callbacks = ""
+        with naming(f"{job.role.capitalize()} `{job.name}`"):
+            if own is not None or is_job_function(self.settings.optimizer):
+                optimizer = describe(self.optimizer(job))
+            if job.epochs:
+                callbacks = describe_callbacks(self.callbacks_of(job))
+        is_scratch = isinstance(job.start, Scratch)
+        weights = weights_fingerprint(self.networks[job.network]) if is_scratch else ""
+        return replace(job, optimizer=optimizer, callbacks=callbacks, initial_weights=weights)
+
     def optimizer(self, job: Job) -> keras.optimizers.Optimizer:
         """A new optimizer for a job: the member's own choice, else the common one."""
-        member = self.members.get(job.network)
-        return self.settings.make_optimizer(job, member.optimizer if member else None)
+        return self.settings.make_optimizer(job, self._own(job).optimizer)
 
     def callbacks_of(self, job: Job) -> list[keras.callbacks.Callback]:
         """New callbacks for a job: those of `fit`, then the member's own."""
-        member = self.members.get(job.network)
-        return callbacks_of(job, self.callbacks, member.callbacks if member else None)
+        return callbacks_of(job, self.callbacks, self._own(job).callbacks)
+
+    def _own(self, job: Job) -> Member:
+        """The settings of the job's network that are its own."""
+        return self.members.get(job.network) or Member(self.networks[job.network])
 
     def trained(self, job: Job) -> keras.Model:
         """The network of a finished job, compiled with the settings of the run."""

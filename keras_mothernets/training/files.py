@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+UNFINISHED = ".unfinished-*"  # what a process leaves behind that is killed while it writes
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file as a whole.
@@ -29,7 +31,7 @@ def replace_atomically(path: Path, write: Callable[[Path], object]) -> None:
         write: Writes the content to the path it is given; that path has the same suffix, since
             Keras looks at it, and lies in the same folder, since only there a rename is one step.
     """
-    unfinished = path.with_name(f".unfinished-{os.getpid()}-{path.name}")
+    unfinished = path.with_name(UNFINISHED.replace("*", f"{os.getpid()}-{path.name}"))
     try:
         write(unfinished)
         _sync(unfinished)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Protocol
 
 from keras_mothernets.errors import RunError
@@ -91,6 +91,10 @@ class Job:
         seed: Seed of all that is random in this job: order of examples, dropout, augmentation.
         parameters: Number of parameters of the network.
         architecture: Fingerprint of the network without its weights and names.
+        optimizer: The optimizer in words, where it is the member's own or made for this job.
+        callbacks: In words, the callbacks that can change what comes of the job.
+        initial_weights: Fingerprint of the weights that a start from scratch begins with. A script
+            that sets no seed has others each time, so they do not make two jobs different.
 
     Example:
         >>> job = Job("vgg16", "member", "vgg16", epochs=3, batch_size=128, steps_per_epoch=10)
@@ -108,6 +112,9 @@ class Job:
     seed: int = 0
     parameters: int = 0
     architecture: str = ""
+    optimizer: str = ""
+    callbacks: str = ""
+    initial_weights: str = field(default="", compare=False)
 
     @property
     def steps(self) -> int | None:
@@ -119,10 +126,28 @@ class Job:
         """Names of the jobs that must be finished before this one begins."""
         return self.start.waits_for
 
+    def differences(self, other: Job) -> list[str]:
+        """The fields that another job has different, one sentence each.
+
+        Args:
+            other: The job to compare with, called "there" in the sentences.
+        """
+        keys = [entry.name for entry in fields(self) if entry.compare]
+        here, there = ({key: vars(job)[key] for key in keys} for job in (self, other))
+        return [
+            f"job `{self.name}`, {key}: here {_or_none(here[key])}, there {_or_none(there[key])}"
+            for key in keys
+            if here[key] != there[key]
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """The job as plain values; `job_from_json` turns them back."""
         values = {key: value for key, value in vars(self).items() if key != "start"}
         return {**values, "start": {"kind": self.start.kind, **asdict(self.start)}}  # type: ignore[call-overload]
+
+
+def _or_none(value: Any) -> Any:
+    return "none" if value in ("", None) else value
 
 
 def job_from_json(values: dict[str, Any]) -> Job:

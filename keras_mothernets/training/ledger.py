@@ -30,13 +30,15 @@ class LedgerRow:
         parameters: Number of parameters of the network.
         inherited: Fraction of them that came from the mother; `None` without one.
         deviation: Largest difference of the hatched network from its mother on real data, relative
-            to the mother's largest output; `None` if none was measured.
+            to the mother's largest output, in float32; `None` without a mother. With noise or
+            shrink it tells how far the network was moved.
         hatch_seconds: Wall clock seconds of hatching with its check; part of `wall_seconds`.
         wall_seconds: Wall clock seconds of the whole job: start, training, validation.
         cpu_seconds: Processor seconds of the same, over all cores.
         device: What it ran on.
         status: "finished".
-        metrics: The last epoch's loss and metrics.
+        metrics: Loss and metrics of the epoch whose weights are kept: the best one with
+            `EarlyStopping(restore_best_weights=True)`, else the last one.
     """
 
     job: str
@@ -126,6 +128,9 @@ class Ledger:
             path: The file; replaced as a whole if it is there.
         """
         write_atomically(Path(path), self.to_text().encode())
+
+    def __repr__(self) -> str:
+        return str(self)  # what a notebook shows
 
     def __str__(self) -> str:
         metrics = self.metric_names()

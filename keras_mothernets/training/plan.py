@@ -15,7 +15,7 @@ from keras_mothernets.training.text import text_table
 PLAN_VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """The jobs of one method on one data set: an immutable directed acyclic graph.
 
@@ -121,11 +121,21 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """A short text that is equal for equal plans."""
-        values = self.to_json()
-        for job in values["jobs"]:
-            job["start"].pop("inherited", None)
-        text = json.dumps(values, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _hash([self.method, *(self.fingerprint_of(job) for job in self)])
+
+    def fingerprint_of(self, job: Job) -> str:
+        """A short text that is equal for jobs that give equal networks.
+
+        It tells of the job, the data and the settings, and of the jobs that it waits for.
+
+        Args:
+            job: A job of this plan.
+        """
+        values = job.to_json()
+        del values["initial_weights"]
+        values["start"].pop("inherited", None)
+        parents = [self.fingerprint_of(self[parent]) for parent in job.waits_for]
+        return _hash([values, parents, self.data, self.settings])
 
     def differences(self, other: Plan) -> list[str]:
         """What another plan has different, one sentence each; empty for equal plans.
@@ -147,6 +157,9 @@ class Plan:
             ]
         return found + _job_differences(self.jobs, other.jobs)
 
+    def __repr__(self) -> str:
+        return str(self)  # what a notebook shows
+
     def __str__(self) -> str:
         headers = ["job", "role", "start", "parameters", "epochs", "steps", "waits for"]
         rows = [
@@ -155,6 +168,10 @@ class Plan:
             for job in self.order()
         ]
         return f"{self.method}\n{text_table(headers, rows)}"
+
+
+def _hash(values: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _check_names(jobs: tuple[Job, ...]) -> None:
@@ -189,9 +206,5 @@ def _job_differences(mine: tuple[Job, ...], theirs: tuple[Job, ...]) -> list[str
     found = [f"job `{name}` is only here" for name in here if name not in there]
     found += [f"job `{name}` is only there" for name in there if name not in here]
     for name in (name for name in here if name in there):
-        found += [
-            f"job `{name}`, {key}: here {value}, there {vars(there[name])[key]}"
-            for key, value in vars(here[name]).items()
-            if value != vars(there[name])[key]
-        ]
+        found += here[name].differences(there[name])
     return found

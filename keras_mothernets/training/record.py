@@ -32,7 +32,8 @@ class History:
 
     Attributes:
         history: As in Keras, a dict from names to lists with one value per epoch. The names
-            are those of Keras behind the job's: "vgg16/loss", "vgg16/val_accuracy", ...
+            are those of Keras behind the job's: "vgg16/loss", "vgg16/val_accuracy", ... A job
+            of no epochs has empty lists.
         jobs: The same by job: `history.jobs["vgg16"]["val_accuracy"]`.
         ledger: Costs and results, one row per job.
 
@@ -44,8 +45,10 @@ class History:
     """
 
     def __init__(self, records: Sequence[JobRecord]) -> None:
+        metrics = dict.fromkeys(metric for record in records for metric in record.history)
         self.jobs: dict[str, dict[str, list[float]]] = {
-            record.job.name: record.history for record in records
+            record.job.name: record.history or {metric: [] for metric in metrics}
+            for record in records
         }
         self.history: dict[str, list[float]] = {
             f"{name}/{metric}": values

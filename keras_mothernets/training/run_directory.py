@@ -5,7 +5,7 @@
     jobs/<job>/model.keras     the trained network, uncompiled
     jobs/<job>/history.csv     one line per epoch
     jobs/<job>/state.json      written last: the job is done when this says so and the
-                               checksum of the network agrees
+                               checksums of network and history agree
 
 Every file is written under another name, synced, and renamed. Nothing is a pickle.
 """
@@ -25,8 +25,13 @@ from typing import Any
 
 import keras
 
-from keras_mothernets.errors import RunError
-from keras_mothernets.training.files import replace_atomically, sha256_of, write_atomically
+from keras_mothernets.errors import RunError, naming
+from keras_mothernets.training.files import (
+    UNFINISHED,
+    replace_atomically,
+    sha256_of,
+    write_atomically,
+)
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.ledger import Ledger, LedgerRow
 from keras_mothernets.training.plan import Plan
@@ -34,6 +39,7 @@ from keras_mothernets.training.record import JobRecord
 from keras_mothernets.training.store import empty_like
 
 STATE_VERSION = 1
+CHECKED = ("model.keras", "history.csv")  # files whose checksums are in `state.json`
 
 
 class RunDirectory:
@@ -41,16 +47,24 @@ class RunDirectory:
 
     Args:
         path: The folder; made if it is not there. Nothing is read or written before `open`.
+
+    Raises:
+        RunError: It is no path.
     """
 
     keeps_networks_in_memory = False
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+            raise RunError("`run_dir` must be the path of a folder", received=repr(path))
         self.path = Path(path)
         self._plan: Plan | None = None
 
     def open(self, plan: Plan) -> None:
         """Begin or take up the run of a plan.
+
+        Finished jobs stay finished if only the initial weights differ, since a script that sets
+        no seed has others each time; a warning names them.
 
         Args:
             plan: The plan that is to be run.
@@ -61,11 +75,13 @@ class RunDirectory:
         """
         self._make_writable()
         stored = self.stored_plan()
+        if stored is not None:
+            self._check_same(stored, plan)
+        self._check_jobs(plan)
+        self._plan = plan
         if stored is None:
             write_atomically(self.path / "plan.json", _json_bytes(plan.to_json()))
-        else:
-            self._check_same(stored, plan)
-        self._plan = plan
+        self._write_ledger()
 
     def stored_plan(self) -> Plan | None:
         """The plan of the run in this folder, `None` if there is no run.
@@ -82,7 +98,8 @@ class RunDirectory:
             raise RunError(
                 f"The plan in run directory `{self.path}` cannot be read", received=str(error)
             ) from error
-        return Plan.from_json(values)
+        with naming(f"Run directory `{self.path}`"):
+            return Plan.from_json(values)
 
     def record(self, job: Job) -> JobRecord | None:
         """The record of a job if it is finished and its network's checksum agrees.
@@ -100,8 +117,11 @@ class RunDirectory:
                     expected=f"version {STATE_VERSION} or older",
                     received=f"version {state['version']}",
                 )
-            if sha256_of(folder / "model.keras") != state["model_sha256"]:
-                raise ValueError("the checksum of model.keras does not agree")
+            if "plan" not in state:
+                raise ValueError("state.json does not say of which plan it is")
+            for name in CHECKED:
+                if sha256_of(folder / name) != state[_checksum_key(name)]:
+                    raise ValueError(f"the checksum of {name} does not agree")
             history = _read_history((folder / "history.csv").read_text())
             return JobRecord(job, history, LedgerRow(**state["row"]))
         except RunError:
@@ -114,19 +134,32 @@ class RunDirectory:
             return None
 
     def save(self, record: JobRecord, model: keras.Model) -> None:
-        """Keep a finished job: network, history, then the state that makes it count."""
+        """Keep a finished job: network, history, then the state that makes it count.
+
+        Raises:
+            RunError: It cannot be written.
+        """
         folder = self.folder(record.job)
-        folder.mkdir(parents=True, exist_ok=True)
-        replace_atomically(folder / "model.keras", lambda path: _save_uncompiled(model, path))
-        write_atomically(folder / "history.csv", _history_text(record.history).encode())
-        state = {
-            "version": STATE_VERSION,
-            "status": "finished",
-            "model_sha256": sha256_of(folder / "model.keras"),
-            "row": asdict(record.row),
-        }
-        write_atomically(folder / "state.json", _json_bytes(state))
-        self._write_ledger()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            replace_atomically(folder / "model.keras", lambda path: _save_uncompiled(model, path))
+            write_atomically(folder / "history.csv", _history_text(record.history).encode())
+            state = {
+                "version": STATE_VERSION,
+                "status": "finished",
+                "plan": self._opened.fingerprint_of(record.job),
+                "initial_weights": record.job.initial_weights,
+                **{_checksum_key(name): sha256_of(folder / name) for name in CHECKED},
+                "row": asdict(record.row),
+            }
+            write_atomically(folder / "state.json", _json_bytes(state))
+            self._write_ledger()
+        except OSError as error:
+            raise RunError(
+                f"Job `{record.job.name}` cannot be stored in `{folder}`",
+                received=f"{type(error).__name__}: {error.strerror}",
+                fix="Make room or remove what is in the way, and call `fit` again",
+            ) from error
 
     def load(self, job: Job, network: keras.Model) -> keras.Model:
         """The trained network, built from the one given here.
@@ -141,11 +174,18 @@ class RunDirectory:
         """The folder of a job; characters that a file name cannot have are escaped."""
         return self.path / "jobs" / urllib.parse.quote(job.name, safe=" ()[]+,=@")
 
+    @property
+    def _opened(self) -> Plan:
+        assert self._plan is not None, "`open` comes first"
+        return self._plan
+
     def _make_writable(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
+            for left in [*self.path.glob(UNFINISHED), *self.path.glob(f"jobs/*/{UNFINISHED}")]:
+                left.unlink()  # by a process that was killed while it wrote
         except OSError as error:
             raise RunError(
                 f"Run directory `{self.path}` cannot be written",
@@ -165,18 +205,67 @@ class RunDirectory:
                 fix="Choose another `run_dir`, or delete this one",
             )
 
+    def _check_jobs(self, plan: Plan) -> None:
+        """What lies in the jobs' folders must be of this plan, whatever `plan.json` says."""
+        others = []
+        for job in plan:
+            self._check_folder(job)
+            state = self._state(job)
+            if state is None or "plan" not in state:  # damaged, and done again
+                continue
+            if state["plan"] != plan.fingerprint_of(job):
+                raise RunError(
+                    f"Run directory `{self.path}` holds job `{job.name}` of another plan",
+                    expected="a job of the same network, data, settings and epochs",
+                    fix="Choose another `run_dir`, or delete this one",
+                )
+            if state.get("initial_weights") != job.initial_weights:
+                others.append(f"`{job.name}`")
+        if others:
+            warnings.warn(
+                f"The initial weights differ from those that the finished jobs {', '.join(others)} "
+                f"in `{self.path}` began with; what was trained from the others is kept",
+                stacklevel=4,
+            )
+
+    def _check_folder(self, job: Job) -> None:
+        folder = self.folder(job)
+        in_the_way = [
+            path for path in (folder.parent, folder) if path.exists() and not path.is_dir()
+        ]
+        in_the_way += [
+            folder / name for name in (*CHECKED, "state.json") if (folder / name).is_dir()
+        ]
+        if in_the_way:
+            raise RunError(
+                f"Job `{job.name}` cannot be stored: `{in_the_way[0]}` is in the way",
+                fix="Remove it, or choose another `run_dir`",
+            )
+
+    def _state(self, job: Job) -> dict[str, Any] | None:
+        """What is written of a finished job; `None` if that cannot be read."""
+        try:
+            state = json.loads((self.folder(job) / "state.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return state if isinstance(state, dict) else None
+
     def _write_ledger(self) -> None:
-        assert self._plan is not None, "`open` comes first"
-        records = [self._row(job) for job in self._plan]
-        ledger = Ledger(row for row in records if row is not None)
-        ledger.to_csv(self.path / "ledger.csv")
+        rows = [self._row(job) for job in self._opened]
+        ledger = Ledger(row for row in rows if row is not None)
+        path = self.path / "ledger.csv"
+        if not path.is_file() or path.read_bytes() != ledger.to_text().encode():
+            ledger.to_csv(path)
 
     def _row(self, job: Job) -> LedgerRow | None:
         try:
-            state = json.loads((self.folder(job) / "state.json").read_bytes())
-            return LedgerRow(**state["row"])
-        except (OSError, ValueError, KeyError, TypeError):  # not finished, or damaged
+            return LedgerRow(**(self._state(job) or {})["row"])
+        except (KeyError, TypeError):  # not finished, or damaged
             return None
+
+
+def _checksum_key(name: str) -> str:
+    return f"{Path(name).stem}_sha256"
 
 
 def _save_uncompiled(model: keras.Model, path: Path) -> None:

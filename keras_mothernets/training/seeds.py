@@ -1,4 +1,8 @@
-"""Randomness of one job, from the method's seed and the job's name; nothing global changes."""
+"""Randomness of one job, from the method's seed and the job's name, and from nothing global.
+
+Keras itself draws from Python's `random` whenever it makes an initializer or a random layer that
+was given no seed, so copying a network moves that one on; nothing here depends on what it drew.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +39,7 @@ def seed_random_layers(model: keras.Model, seed: int) -> int:
 
     Keras draws the seed of a layer without one from Python's global random state, so
     that two runs of one job differ unless the process was seeded as a whole. Here
-    the layers' states are set directly; nobody else's random numbers change. A seed
+    the layers' states are set directly, and nothing is drawn. A seed
     that a layer was given by hand is replaced too: members built by one function
     would otherwise all drop the same units in the same order.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +11,23 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_mothernets.errors import MotherNetsError, reason_of
-from keras_mothernets.training.fresh import check_loss, fresh_loss, fresh_metric, fresh_optimizer
+from keras_mothernets.errors import MotherNetsError, naming, reason_of, whole_number
+from keras_mothernets.training.describe import describe
+from keras_mothernets.training.fresh import (
+    check_loss,
+    check_weight_decay,
+    fresh_loss,
+    fresh_metric,
+    fresh_optimizer,
+)
 from keras_mothernets.training.job import Job
-from keras_mothernets.training.signature import output_keys, output_names, output_structure
+from keras_mothernets.training.signature import (
+    input_keys,
+    input_structure,
+    output_keys,
+    output_names,
+    output_structure,
+)
 
 OptimizerChoice = str | keras.optimizers.Optimizer | Callable[[Job], Any]
 
@@ -62,11 +76,8 @@ class CompileSettings:
             raise MotherNetsError(
                 "`loss` is missing", expected="a loss, as in `keras.Model.compile`"
             )
-        steps = self.steps_per_execution
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise MotherNetsError(
-                "`steps_per_execution` must be a whole number of at least 1", received=repr(steps)
-            )
+        steps = whole_number("steps_per_execution", self.steps_per_execution, 1)
+        object.__setattr__(self, "steps_per_execution", steps)
         check_optimizer(self.optimizer)
         _named("loss", lambda: _map(self.loss, check_loss))
         _named("metrics", self.fresh_metrics)
@@ -85,21 +96,19 @@ class CompileSettings:
         if not is_job_function(choice):
             check_optimizer(choice)
             return fresh_optimizer(choice)
+        if not job.epochs:  # nothing is trained, and no schedule can span that
+            job = dataclasses.replace(job, epochs=1)
         try:
             made = choice(job)
         except Exception as error:
             raise MotherNetsError(
                 f"`optimizer` as a function of the job fails for job `{job.name}`",
                 received=f"{type(error).__name__}: {error}",
-                fix=None if job.steps else "The data have no length: give `steps_per_epoch`",
+                fix="The data have no length: give `steps_per_epoch`"
+                if job.steps is None
+                else None,
             ) from error
-        if isinstance(made, keras.optimizers.Optimizer) and made.built:
-            raise MotherNetsError(
-                f"`optimizer` as a function of the job returned a used optimizer for `{job.name}`",
-                fix="Make a new optimizer in each call",
-            )
-        check_optimizer(made)
-        return keras.optimizers.get(made)
+        return _checked_result(job, made)
 
     def fresh_metrics(self) -> tuple[Any, Any]:
         """New objects for `metrics` and `weighted_metrics`; names and functions stay."""
@@ -125,7 +134,7 @@ class CompileSettings:
             auto_scale_loss=self.auto_scale_loss,
         )
 
-    def try_on(self, model: keras.Model, y: Any, sample_weight: Any = None) -> None:
+    def try_on(self, model: keras.Model, y: Any, sample_weight: Any = None, x: Any = None) -> None:
         """Compute loss and metrics once, on a few labels and made-up outputs of a network's shape.
 
         So that a metric that does not match its output is found before anything trains;
@@ -135,6 +144,7 @@ class CompileSettings:
             model: A built network.
             y: A few rows of labels.
             sample_weight: Their weights, or `None`.
+            x: The inputs of these rows, on which the free sizes of outputs depend.
 
         Raises:
             MotherNetsError: Loss or metrics cannot be computed.
@@ -142,8 +152,8 @@ class CompileSettings:
         for argument in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             _check_keys(argument, getattr(self, argument), model)
         rows = len(keras.tree.flatten(y)[0]) if y is not None else 2
-        probe, outputs = _outputs_alone(model, rows)
         try:
+            probe, outputs = _outputs_alone(model, output_shapes(model, rows, x))
             self.compile(probe, keras.optimizers.SGD())
             probe.compute_loss(None, y, outputs, sample_weight)
             probe.compute_metrics(None, y, outputs, sample_weight)
@@ -155,11 +165,12 @@ class CompileSettings:
             ) from error
 
     def describe(self) -> dict[str, str]:
-        """What was chosen, in words; functions and classes by name. For plans."""
+        """What was chosen, in words, for plans; a function of the job is told by its jobs."""
         return {
-            key: describe_setting(value)
+            key: value if isinstance(value, str) else describe(value)
             for key, value in vars(self).items()
-            if value != type(self).__dataclass_fields__[key].default
+            if describe(value) != describe(type(self).__dataclass_fields__[key].default)
+            and not (key == "optimizer" and is_job_function(value))
         }
 
 
@@ -174,9 +185,24 @@ def check_optimizer(choice: Any) -> None:
     Raises:
         MotherNetsError: It is not.
     """
-    if is_job_function(choice):
-        return
-    _named("optimizer", lambda: fresh_optimizer(choice))
+    if not is_job_function(choice):
+        _named("optimizer", lambda: fresh_optimizer(choice))
+
+
+def _checked_result(job: Job, made: Any) -> keras.optimizers.Optimizer:
+    """What a function of the job returned, which need not be one that can be made anew."""
+    with naming(f"Function of the job, for job `{job.name}`"):
+        if not isinstance(made, keras.optimizers.Optimizer):
+            _named("optimizer", lambda: fresh_optimizer(made))
+            return keras.optimizers.get(made)
+        if made.built:
+            raise MotherNetsError(
+                "`optimizer` is a used one",
+                expected="a new optimizer from each call",
+                fix="Make the optimizer inside the function",
+            )
+        check_weight_decay(made)
+        return made
 
 
 def _map(structure: Any, function: Callable[[Any], Any]) -> Any:
@@ -190,6 +216,8 @@ def _map(structure: Any, function: Callable[[Any], Any]) -> Any:
 def _named(argument: str, check: Callable[[], object]) -> None:
     try:
         check()
+    except MotherNetsError:
+        raise
     except Exception as error:
         raise MotherNetsError(
             f"`{argument}` cannot be used", received=f"{type(error).__name__}: {error}"
@@ -213,7 +241,35 @@ def _shapes(model: keras.Model) -> str:
     return str([tuple(output.shape) for output in model.outputs])
 
 
-def _outputs_alone(model: keras.Model, rows: int) -> tuple[keras.Model, Any]:
+def output_shapes(model: keras.Model, rows: int, x: Any) -> list[tuple[int, ...]]:
+    """Shapes of a network's outputs for some rows; a size that is not known is 1.
+
+    Args:
+        model: A built network.
+        rows: Number of rows.
+        x: The inputs of these rows, or `None`.
+    """
+    outputs = model.outputs
+    if x is not None and any(None in output.shape[1:] for output in outputs):
+        arrays = [x[key] for key in input_keys(model)] if isinstance(x, dict) else x
+        given = [
+            keras.KerasTensor(_filled(tensor.shape, array.shape), dtype=tensor.dtype)
+            for tensor, array in zip(model.inputs, keras.tree.flatten(arrays), strict=True)
+        ]
+        packed = keras.tree.pack_sequence_as(input_structure(model), given)
+        outputs = keras.tree.flatten(model.compute_output_spec(packed))
+    return [(rows, *(size or 1 for size in output.shape[1:])) for output in outputs]
+
+
+def _filled(shape: Sequence[int | None], sizes: Sequence[int]) -> tuple[int | None, ...]:
+    """A shape with the free sizes of an input taken from an array."""
+    free = [*sizes, *[None] * len(shape)]
+    return tuple(own or size for own, size in zip(shape, free, strict=False))
+
+
+def _outputs_alone(
+    model: keras.Model, shapes: Sequence[tuple[int, ...]]
+) -> tuple[keras.Model, Any]:
     """A model of nothing but the outputs of another, and made-up values for them."""
     names = output_names(model)
     if len(set(names)) < len(names):  # one layer that gives several outputs
@@ -225,24 +281,7 @@ def _outputs_alone(model: keras.Model, rows: int) -> tuple[keras.Model, Any]:
     outputs = [
         keras.layers.Identity(name=name)(tensor) for name, tensor in zip(names, inputs, strict=True)
     ]
-    values = [
-        np.full([rows, *(size or 1 for size in output.shape[1:])], 0.5, "float32")
-        for output in model.outputs
-    ]
+    values = [np.full(shape, 0.5, "float32") for shape in shapes]
     pack = functools.partial(keras.tree.pack_sequence_as, output_structure(model))
     probe = keras.Model(inputs, pack(outputs))
     return probe, keras.tree.map_structure(keras.ops.convert_to_tensor, pack(values))
-
-
-def describe_setting(value: Any) -> str:
-    """A setting as a text that is the same in another process."""
-    if isinstance(value, dict):
-        return str({key: describe_setting(entry) for key, entry in value.items()})
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return str([describe_setting(entry) for entry in value])
-    if hasattr(value, "get_config"):
-        config = {key: entry for key, entry in value.get_config().items() if key != "name"}
-        return f"{type(value).__name__}({config})"
-    if callable(value):
-        return getattr(value, "__qualname__", type(value).__qualname__)
-    return str(value)

@@ -29,9 +29,55 @@ def changed(array, row, value):
     return array
 
 
+def batched(x, y, *more):
+    return tf.data.Dataset.from_tensor_slices((x, y, *more)).batch(4)
+
+
+class Failing(keras.utils.PyDataset):
+    """A data set of the user's own that has a mistake."""
+
+    def __init__(self):
+        super().__init__()
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        raise KeyError("image_7")
+
+
 class Own(keras.Model):
     def call(self, x):
         return x
+
+
+class Projection(keras.layers.Layer):
+    """A layer whose author forgot an argument in its `get_config`."""
+
+    def __init__(self, units=2, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], self.units))
+
+    def call(self, x):
+        return x @ self.kernel
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+class Needy(Projection):
+    """One that cannot be made without an argument."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(units, **kwargs)
+
+
+def with_layer(layer):
+    head = keras.layers.Dense(3, activation="softmax")
+    return lambda: [keras.Sequential([keras.Input((4,)), layer(), head], name="odd")]
 
 
 def fit(members=None, x=X, y=Y, *, compile=None, **arguments):
@@ -114,6 +160,34 @@ DATA = {
         "`class_weight` and `sample_weight` were both given",
     ),
     "class weight by name": ({"class_weight": {"cat": 1.0}}, "`class_weight` must be a dict"),
+    "class weight NaN": ({"class_weight": {0: np.nan}}, "`class_weight` of class 0 must be.*nan"),
+    "class weight negative": ({"class_weight": {2: -1}}, "`class_weight` of class 2 must be.*-1"),
+    "class weight as text": ({"class_weight": {1: "a"}}, "`class_weight` of class 1 must be.*'a'"),
+    "validation split as text": ({"validation_split": "0.1"}, "`validation_split` must lie.*'0.1'"),
+    "NaN in the first batch": (
+        {"x": batched(changed(X, 2, np.nan), Y), "y": None},
+        "`x` holds NaN or infinite values.*row 2",
+    ),
+    "NaN in the first validation batch": (
+        {"validation_data": batched(X, changed(Y, 1, np.nan)), "compile": {"loss": "mse"}},
+        "`validation y` holds NaN",
+    ),
+    "single examples": (
+        {"x": tf.data.Dataset.from_tensor_slices((X, Y)), "y": None},
+        "`x` gives single examples.*batch",
+    ),
+    "four parts": (
+        {"x": batched(X, Y, Y, Y), "y": None},
+        "`x` gives batches of 4 parts.*`\\(x, y, sample_weight\\)`",
+    ),
+    "validation of four parts": (
+        {"validation_data": batched(X, Y, Y, Y)},
+        "`validation_data` gives batches of 4 parts",
+    ),
+    "data set that fails": (
+        {"x": Failing(), "y": None},
+        "`x` fails to give a batch.*KeyError: 'image_7'",
+    ),
     "weights of other outputs": (
         {"sample_weight": [np.ones(12), np.ones(12)]},
         "`sample_weight` does not have the structure of `y`",
@@ -125,6 +199,24 @@ SETTINGS = {
     "half an epoch": ({"epochs": 1.5}, "`epochs` must be"),
     "no batch": ({"batch_size": 0}, "`batch_size` must be a whole number of at least 1"),
     "no loss": ({"compile": {"loss": None}}, "`loss` is missing"),
+    "unknown argument of fit": (
+        {"batchsize": 3},
+        "`fit` has no argument `batchsize`. Did you mean `batch_size`\\?$",
+    ),
+    "unknown argument like none": (
+        {"initial_epoch": 3},
+        "`fit` has no argument `initial_epoch`. Expected: one of.*`epochs`.*`class_weight`",
+    ),
+    "executor": ({"executor": "local"}, "`executor` cannot run a plan.*'local'"),
+    "validation_freq": ({"validation_freq": 0}, "`validation_freq` must be.*at least 1"),
+    "validation_freq's epochs": ({"validation_freq": [1, 0]}, "`validation_freq` must be"),
+    "validation_steps": ({"validation_steps": 1.5}, "`validation_steps` must be"),
+    "no optimizer": ({"compile": {"optimizer": None}}, "`optimizer` cannot be used.*None"),
+    "optimizer function of nothing": (
+        {"compile": {"optimizer": lambda job: None}},
+        "Member `net`: .*job `net`: `optimizer` cannot be used.*None",
+    ),
+    "loss as a class": ({"compile": {"loss": keras.losses.Huber}}, "`loss` cannot be used.*Huber"),
     "unknown argument": ({"compile": {"losses": 1}}, "`compile` has no argument `losses`"),
     "unknown optimizer": ({"compile": {"optimizer": "sgdd"}}, "`optimizer` cannot be used"),
     "optimizer function": (
@@ -189,6 +281,19 @@ MEMBERS = {
         "Member `b`: Model `b` is not built",
     ),
     "subclassed": (lambda: [Own(name="own")], "Member `own`: .*subclassed"),
+    "a generator": (lambda: (mlp(name) for name in "ab"), r"`members` must be.*`list\(members\)`"),
+    "lambda": (
+        with_layer(lambda: keras.layers.Lambda(lambda x: x * 2)),
+        "Member `odd`: .*Lambda",
+    ),
+    "layer that its config cannot make": (
+        with_layer(lambda: Needy(3)),
+        "Member `odd`: .*Needy.*cannot be made from its config",
+    ),
+    "layer with another config": (
+        with_layer(lambda: Projection(3)),
+        r"Member `odd`: .*Projection\) has other weights.*\(4, 3\).*\(4, 2\)",
+    ),
     "outputs' names": (
         lambda: [two_headed("a", ["p", "q"]), two_headed("b", ["p", "r"])],
         "Member `b`: `y` has no array for the network's output `r`",
@@ -219,6 +324,40 @@ def test_bad_members_are_named_before_anything_trains(row, count_fits):
 def test_the_rows_differ_from_what_is_right_in_one_thing_only(count_fits):
     fit()
     assert count_fits == ["net", "other"]
+
+
+@pytest.mark.parametrize(
+    "name", ["x/y", "", ".", "..", 5, "n" * 101, "my net", "größe", "_x", "-x", "a:b", "a\nb"]
+)
+def test_names_that_keras_or_folders_cannot_have_are_refused(name):
+    with pytest.raises(km.MotherNetsError, match="Member 1 has a name.*letters.*km.Member"):
+        km.FullData([mlp("a"), km.Member(mlp("b"), name=name)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["n" * 100, "1x", "a.b", "a-b", "mobilenet_1.00_224"])
+def test_names_that_are_taken_work_to_the_end(name, tmp_path):
+    method = km.FullData([km.Member(mlp("a"), name=name), mlp("b")])
+    method.compile("sgd", SPARSE)
+    method.fit(X, Y, epochs=1, verbose=0, run_dir=tmp_path / "run")
+    ensemble = method.ensemble()
+    ensemble.fit(X, Y, verbose=0)
+    ensemble.save(tmp_path / "ensemble.keras")
+    ensemble.export(tmp_path / "export", verbose=False)
+    loaded = keras.saving.load_model(tmp_path / "ensemble.keras")
+    np.testing.assert_allclose(loaded(X), ensemble(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("run_dir", [5, ""])
+def test_a_run_directory_that_is_no_path_is_named(run_dir, count_fits):
+    with pytest.raises(km.RunError, match="`run_dir` must be the path of a folder"):
+        fit(run_dir=run_dir)
+    assert count_fits == []
+
+
+def test_plan_names_unknown_arguments_as_its_own():
+    with pytest.raises(km.MotherNetsError, match="`plan` has no argument `epoch`.*`epochs`"):
+        km.FullData([mlp()]).plan(X, Y, epochs=1, epoch=2)
 
 
 @pytest.mark.parametrize("verb", ["members", "ensemble"])

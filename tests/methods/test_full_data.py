@@ -152,6 +152,7 @@ def direct(model, x, y, *, loss=SPARSE, **fit):
         {"sample_weight": np.linspace(0, 2, 40)},
         {"class_weight": {0: 0.2, 2: 5.0}},
         {"validation_split": 0.25},
+        {"validation_split": 0.25, "class_weight": {0: 0.2, 2: 5.0}},
         {"validation_split": 0.25, "sample_weight": np.linspace(0, 2, 40)},
         {"validation_split": 0.25, "validation_batch_size": 3, "validation_freq": 2},
     ],
@@ -264,6 +265,176 @@ def test_a_loss_that_is_no_number_stops_the_run_with_job_and_epoch(mlp, data):
 
     with pytest.raises(km.RunError, match="Job `wild`: the loss became (nan|inf) in epoch 1"):
         fitted([mlp("wild", activation=None, units=1)], data, optimizer=optimizer, loss="mse")
+
+
+def failing(at):
+    """A callback that fails at the end of an epoch."""
+
+    def end(epoch, logs):
+        raise KeyError("no such file")
+
+    return lambda job: keras.callbacks.LambdaCallback(on_epoch_end=end) if job.name == at else None
+
+
+def test_what_fails_within_a_job_names_the_job_and_its_cause(mlp, data, tmp_path):
+    with pytest.raises(
+        km.RunError, match="Job `b` cannot go on.*KeyError: 'no such file'"
+    ) as caught:
+        fitted([mlp("a"), mlp("b")], data, callbacks=failing("b"), run_dir=tmp_path)
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert (tmp_path / "jobs" / "a" / "state.json").exists()
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_label_out_of_range_in_a_later_batch_is_said_in_one_line(mlp, data, eager):
+    x, y = data[0], np.where(np.arange(40) == 39, 9, data[1])
+    with pytest.raises(km.RunError, match="Job `mlp` cannot go on.*label value of 9") as caught:
+        fitted([mlp()], (as_tf(x, y),), eager=eager)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_became_no_numbers_are_found_behind_an_activation(mlp, data):
+    class Spoil(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            layer = self.model.layers[0]
+            layer.kernel.assign(layer.kernel * np.nan)
+
+    with pytest.raises(km.RunError, match="Job `mlp`: the weights became NaN.*kernel"):
+        fitted([mlp()], data, callbacks=lambda job: Spoil())
+
+
+def test_examples_are_counted_in_steps(mlp, data):
+    _, history = fitted([mlp()], data, epochs=1, batch_size=16, steps_per_epoch=2)
+    assert (history.ledger["mlp"].steps, history.ledger["mlp"].examples) == (2, 32)
+    _, history = fitted([mlp()], data, epochs=2, batch_size=16)
+    assert (history.ledger["mlp"].steps, history.ledger["mlp"].examples) == (6, 80)
+
+
+def test_steps_are_batches_where_gradients_are_accumulated(mlp, data):
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    _, history = fitted([mlp()], data, optimizer=optimizer)
+    assert (history.ledger["mlp"].steps, history.ledger["mlp"].examples) == (4, 80)
+
+
+@pytest.mark.parametrize("restore", [True, False])
+def test_the_ledger_tells_of_the_weights_that_are_kept(mlp, data, restore):
+    stopping = keras.callbacks.EarlyStopping(patience=2, restore_best_weights=restore)
+    method, history = fitted(
+        [mlp()],
+        data,
+        optimizer=keras.optimizers.SGD(40.0),  # the loss goes up
+        epochs=6,
+        validation_data=data,
+        callbacks=[stopping],
+    )
+    values, row = history.jobs["mlp"]["val_loss"], history.ledger["mlp"]
+    assert values[-1] > 2 * min(values)
+    assert row.metrics["val_loss"] == (min(values) if restore else values[-1])
+    kept = method.members[0].evaluate(*data, verbose=0, return_dict=True)
+    assert row.metrics["val_loss"] == pytest.approx(kept["loss"], rel=1e-4)
+    assert row.metrics["val_accuracy"] == pytest.approx(kept["accuracy"])
+
+
+def test_a_later_compile_leaves_the_finished_run_as_it_was(mlp, data):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    method, _ = fitted([mlp("a", activation=None), mlp("b", activation=None)], data, loss=loss)
+    expected = predicted(method.ensemble(), data[0])
+    method.compile("sgd", SPARSE)
+    np.testing.assert_array_equal(predicted(method.ensemble(), data[0]), expected)
+    np.testing.assert_allclose(expected.sum(-1), 1.0, rtol=1e-5)
+
+
+def test_whole_numbers_of_numpy_are_numbers(mlp, data, tmp_path):
+    members = [km.Member(mlp("a"), epochs=np.int64(1)), mlp("b")]
+    _, history = fitted(
+        members,
+        data,
+        seed=np.int32(3),
+        epochs=np.int64(2),
+        batch_size=np.uint8(20),
+        steps_per_epoch=np.int64(1),
+        run_dir=tmp_path,
+    )
+    assert [row.steps for row in history.ledger] == [1, 2]
+
+
+def test_metrics_are_the_third_argument_of_compile(mlp, data):
+    method = km.FullData([mlp()])
+    method.compile("sgd", SPARSE, ["accuracy"], weighted_metrics="accuracy", run_eagerly=True)
+    history = method.fit(*data, epochs=1, verbose=0)
+    assert {"mlp/accuracy", "mlp/weighted_accuracy"} <= set(history.history)
+
+
+def segmenter(name, *, strides=1):
+    inputs = keras.Input((None, None, 1))
+    x = keras.layers.Conv2D(3, 3, strides=strides, padding="same")(inputs)
+    outputs = keras.layers.Conv2D(3, 1, activation="softmax")(x)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def tagger(name):
+    inputs = keras.Input((None,), dtype="int32")
+    x = keras.layers.Embedding(9, 4)(inputs)
+    return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x), name=name)
+
+
+def named_inputs(name):
+    inputs = [keras.Input((None, size), name=key) for key, size in (("left", 2), ("right", 3))]
+    x = keras.layers.Concatenate()(inputs)
+    return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x), name=name)
+
+
+RNG = np.random.default_rng(0)
+FREE = {
+    "images": (segmenter, RNG.random((8, 6, 4, 1)).astype("float32"), (8, 6, 4)),
+    "images without channels": (segmenter, RNG.random((8, 6, 4)).astype("float32"), (8, 6, 4)),
+    "sequences": (tagger, RNG.integers(0, 9, (8, 5)), (8, 5)),
+    "named inputs": (
+        named_inputs,
+        {
+            "right": RNG.random((8, 5, 3)).astype("float32"),
+            "left": RNG.random((8, 5, 2)).astype("float32"),
+        },
+        (8, 5),
+    ),
+}
+
+
+@pytest.mark.parametrize("row", FREE)
+@pytest.mark.parametrize("form", ["arrays", "batches"])
+def test_outputs_may_have_sizes_that_are_free(row, form):
+    build, x, shape = FREE[row]
+    y = np.random.default_rng(1).integers(0, 3, shape)
+    data = (x, y) if form == "arrays" else (as_tf(x, y),)
+    _, history = fitted([build("a"), build("b")], data)
+    assert np.isfinite(history.history["b/loss"]).all()
+
+
+def test_sizes_that_are_free_must_still_be_those_of_the_labels(count_fits):
+    x, y = RNG.random((8, 6, 4, 1)).astype("float32"), RNG.integers(0, 3, (8, 6, 4))
+    with pytest.raises(km.MotherNetsError, match="Member `b`: The loss and metrics cannot be"):
+        fitted([segmenter("a"), segmenter("b", strides=2)], (x, y))
+    assert count_fits == []
+
+
+class Scale(keras.layers.Layer):
+    """A layer as many write it: without `get_config`, and its name is not known to it."""
+
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(shape[-1],), initializer="ones", name="factor")
+
+    def call(self, x):
+        return x * self.factor
+
+
+def test_layers_without_a_config_and_raw_operations_are_copied(data):
+    def build(name):
+        x = inputs = keras.Input((4,))
+        x = keras.ops.relu(keras.layers.Dense(5)(Scale()(x)))
+        return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x), name=name)
+
+    _, history = fitted([build("a"), build("b")], data)
+    assert [row.epochs for row in history.ledger] == [2, 2]
 
 
 def test_steps_per_execution_and_eager_runs_give_the_same(mlp, data):

@@ -7,6 +7,7 @@ import weakref
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_mothernets as km
 from keras_mothernets import surgery
@@ -161,9 +162,97 @@ def test_the_same_seed_gives_the_same_members(members, data):
     assert not np.array_equal(first.members[0].get_weights()[0], other.members[0].get_weights()[0])
 
 
-def test_noise_and_shrink_are_no_deviation(members, data):
-    _, history = fitted(members[:2], data, method=km.MotherNets(members[:2], noise=0.3, shrink=0.5))
-    assert [row.deviation for row in history.ledger] == [None] * 3
+def test_how_far_noise_and_shrink_move_a_network_is_told_and_not_judged(members, data):
+    method = km.MotherNets(members[:2], noise=0.3, shrink=0.5)
+    mother, *rest = fitted(members[:2], data, method=method)[1].ledger
+    assert mother.deviation is None
+    assert all(1e-2 < row.deviation < 1e2 for row in rest)
+
+
+def wide_numbers():
+    """Features near 100,000 and targets near 0.01: their sums cancel, and float32 shows it."""
+    rng = np.random.default_rng(0)
+    x = (1e5 + 120 * rng.random((400, 8))).astype("float32")
+    return x, (np.sin(x[:, :1]) * 0.01).astype("float32")
+
+
+def regression(name, hidden):
+    layers = [keras.layers.Dense(width, activation="relu") for width in hidden]
+    return keras.Sequential([keras.Input((8,)), *layers, keras.layers.Dense(1)], name=name)
+
+
+def hatched_on_wide_numbers(count_fits):
+    keras.utils.set_random_seed(0)
+    members = [regression("a", (32, 32)), regression("b", (64, 48))]
+    method = km.MotherNets(members, member_epochs=0)
+    method.compile(keras.optimizers.Adam(0.01), "mse")
+    x, y = wide_numbers()
+    return method.fit(x, y, epochs=60, batch_size=40, verbose=0).ledger["b"]
+
+
+def test_rounding_of_float32_does_not_stop_a_correct_hatch(count_fits):
+    row = hatched_on_wide_numbers(count_fits)
+    assert count_fits == ["a"]
+    assert row.deviation > 1e-5  # else this tests nothing
+
+
+def test_a_mistake_is_found_under_the_rounding_of_float32(count_fits, monkeypatch):
+    original = surgery.hatch
+
+    def broken(mother, member, **options):
+        model = original(mother, member, **options)
+        kernel = model.layers[-1].kernel
+        kernel.assign(kernel * 1.001)
+        return model
+
+    monkeypatch.setattr(surgery, "hatch", broken)
+    with pytest.raises(km.RunError, match="Member `b` does not compute.*in float64 0.00"):
+        hatched_on_wide_numbers(count_fits)
+
+
+def test_a_mother_that_gives_no_numbers_is_blamed_and_not_the_hatching(members, data, monkeypatch):
+    original = surgery.hatch
+
+    def spoiled(mother, member, **options):
+        mother.layers[-1].bias.assign([0.0, np.nan, 0.0])
+        return original(mother, member, **options)
+
+    monkeypatch.setattr(surgery, "hatch", spoiled)
+    with pytest.raises(km.RunError, match="`wide` cannot be hatched: its mother `mothernet` gives"):
+        fitted(members, data)
+
+
+def test_data_that_are_no_numbers_are_blamed_and_not_the_hatching(members, data):
+    x, y = data
+    x = np.concatenate([x, np.full((1, 4), np.nan, "float32")])
+    batches = tf.data.Dataset.from_tensor_slices((x, np.append(y, 0))).batch(20)
+    method = km.MotherNets(members)
+    method.compile("sgd", SPARSE, run_eagerly=True)
+    with pytest.raises(km.RunError, match="Member `wide` cannot be hatched: `x` holds NaN"):
+        method.fit(batches, epochs=1, steps_per_epoch=1, verbose=0)
+
+
+def test_jobs_of_no_epochs_need_no_schedule(members, data):
+    def optimizer(job):
+        return keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, job.steps))
+
+    method = km.MotherNets(members, member_epochs=0)
+    method, history = fitted(members, data, method=method, optimizer=optimizer)
+    assert [row.steps for row in history.ledger] == [4, 0, 0, 0]
+    assert history.history["wide/loss"] == []
+    assert len(history.history["mothernet/loss"]) == 2
+
+
+@pytest.mark.parametrize(("own", "epochs"), [(1, 4), (0, 4), (None, 4), (7, 7)])
+def test_a_member_that_is_the_mother_trains_as_long_as_a_mother(with_mother, data, own, epochs):
+    with_mother[1] = km.Member(with_mother[1], epochs=own)
+    plan = km.MotherNets(with_mother).plan(*data, epochs=4)
+    assert {job.name: job.epochs for job in plan} == {"common": epochs, "wide": 2, "tall": 2}
+
+
+def test_a_member_alone_in_its_cluster_trains_as_it_says(mlp, data):
+    plan = km.MotherNets([km.Member(mlp("only"), epochs=1)]).plan(*data, epochs=3)
+    assert plan["only"].epochs == 1
 
 
 def test_calibration_is_real_data(members, data, monkeypatch):
@@ -216,17 +305,21 @@ def test_half_precision_is_checked_in_single_precision(mlp, data):
 
 
 class Crash(keras.callbacks.Callback):
+    at = None
+
     def on_epoch_begin(self, epoch, logs=None):
-        if self.model.name == "tall":
+        if self.model.name == self.at:
             raise KeyboardInterrupt
 
 
-def test_a_run_goes_on_from_the_stored_mother(members, data, tmp_path, count_fits):
+def test_a_run_goes_on_from_the_stored_mother(members, data, tmp_path, count_fits, monkeypatch):
     whole, expected = fitted(members, data, run_dir=tmp_path / "whole")
+    monkeypatch.setattr(Crash, "at", "tall")
     with pytest.raises(KeyboardInterrupt):
         fitted(members, data, run_dir=tmp_path / "run", callbacks=[Crash()])
+    monkeypatch.setattr(Crash, "at", None)
     count_fits.clear()
-    method, history = fitted(members, data, run_dir=tmp_path / "run")
+    method, history = fitted(members, data, run_dir=tmp_path / "run", callbacks=[Crash()])
     assert count_fits == ["tall", "slim"]
     assert history.history == expected.history
     for mine, theirs in zip(method.members, whole.members, strict=True):
@@ -265,6 +358,7 @@ def test_a_run_directory_keeps_networks_on_disk_and_not_in_memory(members, data,
         ({"member_epochs": 1.5}, "`member_epochs` must be"),
         ({"noise": -0.1}, "`noise` must be a finite number of at least 0"),
         ({"shrink": math.nan}, "`shrink` must be a finite number"),
+        ({"shrink": 1.5}, "`shrink` must be a finite number from 0 to 1"),
         ({"seed": "a"}, "`seed` must be a whole number"),
     ],
     ids=str,

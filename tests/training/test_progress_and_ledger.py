@@ -7,7 +7,15 @@ import pytest
 import rich.console
 
 from keras_mothernets import MotherNetsError
-from keras_mothernets.training import Job, JobRecord, Ledger, LedgerRow, Plan, make_progress
+from keras_mothernets.training import (
+    History,
+    Job,
+    JobRecord,
+    Ledger,
+    LedgerRow,
+    Plan,
+    make_progress,
+)
 from keras_mothernets.training.clock import Clock
 from keras_mothernets.training.progress import Lines, Live, Silent
 
@@ -114,6 +122,17 @@ def test_the_csv_has_the_columns_that_others_read(ledger, tmp_path):
         ).split()
     )
     assert (rows[0]["loss"], rows[0]["acc"], rows[1]["acc"]) == ("0.5", "", "0.9")
+
+
+def test_a_notebook_shows_the_tables(ledger):
+    assert repr(ledger) == str(ledger)
+    assert repr(PLAN) == str(PLAN)
+
+
+def test_the_history_of_a_job_of_no_epochs_is_empty_lists():
+    rows = [LedgerRow(job.name, "member", job.name) for job in JOBS]
+    records = [JobRecord(JOBS[0], {"loss": [0.5]}, rows[0]), JobRecord(JOBS[1], {}, rows[1])]
+    assert History(records).history == {"a/loss": [0.5], "b/loss": []}
 
 
 def test_the_ledger_prints_a_line_per_job(ledger):

@@ -3,16 +3,17 @@
 import csv
 import json
 import os
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 from keras_mothernets import RunError
-from keras_mothernets.training import Job, JobRecord, LedgerRow, Plan, RunDirectory
+from keras_mothernets.training import Job, JobRecord, LedgerRow, Plan, RunDirectory, run_directory
 from keras_mothernets.training.files import replace_atomically, sha256_of, write_atomically
 
-JOB = Job("vgg/16: big", "member", "net", epochs=2)
+JOB = Job("vgg16: big", "member", "net", epochs=2)
 PLAN = Plan("example", (JOB, Job("other", "member", "net")))
 
 
@@ -47,7 +48,7 @@ def test_the_files_are_plain_and_nothing_unfinished_is_left(run):
     names = {
         path.relative_to(run.path).as_posix() for path in run.path.rglob("*") if path.is_file()
     }
-    folder = "jobs/vgg%2F16%3A big"
+    folder = "jobs/vgg16%3A big"
     assert names == {"plan.json", "ledger.csv"} | {
         f"{folder}/{name}" for name in ("model.keras", "history.csv", "state.json")
     }
@@ -79,15 +80,61 @@ def damage_model(folder):
         damage_model,
         lambda folder: (folder / "model.keras").unlink(),
         lambda folder: (folder / "history.csv").unlink(),
+        lambda folder: (folder / "history.csv").write_text("epoch,loss,val_loss\n1,0.3,0.5\n"),
         lambda folder: (folder / "state.json").write_text('{"version": 1, "stat'),
+        lambda folder: (folder / "state.json").write_text('{"version": 1}'),
     ],
-    ids=["one byte", "no model", "no history", "half a state"],
+    ids=["one byte", "no model", "no history", "half a history", "half a state", "old state"],
 )
 def test_a_damaged_job_is_not_finished(run, damage):
     run.save(record(), network())
     damage(run.folder(JOB))
-    with pytest.warns(UserWarning, match="vgg/16: big.*damaged"):
+    with pytest.warns(UserWarning, match="vgg16: big.*damaged"):
         assert run.record(JOB) is None
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("")])
+def test_the_ledger_is_written_again(run, damage):
+    run.save(record(), network())
+    before = (run.path / "ledger.csv").read_text()
+    damage(run.path / "ledger.csv")
+    RunDirectory(run.path).open(PLAN)
+    assert (run.path / "ledger.csv").read_text() == before
+
+
+def test_what_a_killed_process_left_is_removed(run):
+    run.save(record(), network())
+    left = [run.path / ".unfinished-1-plan.json", run.folder(JOB) / ".unfinished-2-model.keras"]
+    for path in left:
+        path.write_text("half")
+    again = RunDirectory(run.path)
+    again.open(PLAN)
+    assert not any(path.exists() for path in left)
+    assert again.record(JOB) == record()
+
+
+@pytest.mark.parametrize("name", ["jobs", "jobs/other", "jobs/other/model.keras"])
+def test_what_is_in_the_way_of_a_job_is_named_at_the_door(tmp_path, name):
+    in_the_way = tmp_path / name
+    in_the_way.parent.mkdir(parents=True, exist_ok=True)
+    in_the_way.mkdir() if name.endswith(".keras") else in_the_way.write_text("")
+    with pytest.raises(RunError, match=f"cannot be stored: `{in_the_way}` is in the way"):
+        RunDirectory(tmp_path).open(PLAN)
+
+
+def test_a_disk_that_is_full_is_named_with_the_job(run, monkeypatch):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_directory, "replace_atomically", fail)
+    with pytest.raises(RunError, match="Job `vgg16: big` cannot be stored.*No space left"):
+        run.save(record(), network())
+
+
+@pytest.mark.parametrize("path", [5, "", None])
+def test_a_path_that_is_none_is_refused(path):
+    with pytest.raises(RunError, match="`run_dir` must be the path of a folder"):
+        RunDirectory(path)
 
 
 def test_a_job_without_its_state_is_not_finished(run):
@@ -97,8 +144,8 @@ def test_a_job_without_its_state_is_not_finished(run):
 
 
 def test_another_plan_is_refused_and_the_difference_named(run):
-    other = Plan("example", (Job("vgg/16: big", "member", "net", epochs=5), PLAN["other"]))
-    with pytest.raises(RunError, match="job `vgg/16: big`, epochs: here 5, there 2"):
+    other = Plan("example", (Job("vgg16: big", "member", "net", epochs=5), PLAN["other"]))
+    with pytest.raises(RunError, match="job `vgg16: big`, epochs: here 5, there 2"):
         RunDirectory(run.path).open(other)
 
 
@@ -127,9 +174,10 @@ def test_a_folder_without_permission_is_named(tmp_path):
         RunDirectory(tmp_path / "run").open(PLAN)
 
 
-def test_a_plan_that_cannot_be_read_is_refused(run):
-    (run.path / "plan.json").write_text("{")
-    with pytest.raises(RunError, match="plan in run directory"):
+@pytest.mark.parametrize("content", ["{", "null", "{}", '{"version": 1}'])
+def test_a_plan_that_cannot_be_read_is_refused_with_its_folder(run, content):
+    (run.path / "plan.json").write_text(content)
+    with pytest.raises(RunError, match=f"[Rr]un directory `{run.path}`"):
         RunDirectory(run.path).open(PLAN)
 
 

@@ -29,6 +29,65 @@ def test_optimizers_are_new_objects_with_the_same_settings():
     assert fresh.get_config() == adam.get_config()
 
 
+@pytest.mark.parametrize("wrap", [lambda inner: inner, keras.optimizers.LossScaleOptimizer])
+def test_what_is_left_out_of_weight_decay_stays_left_out(wrap):
+    adam = keras.optimizers.AdamW(0.1, weight_decay=0.5)
+    adam.exclude_from_weight_decay(var_names=["bias", "gamma"])
+    (kernel, bias), fresh = network().trainable_variables, fresh_optimizer(wrap(adam))
+    bias.assign([1.0, 1.0, 1.0])
+    before = kernel.numpy()
+    fresh.apply([keras.ops.zeros_like(kernel), keras.ops.zeros_like(bias)], [kernel, bias])
+    np.testing.assert_array_equal(bias.numpy(), 1.0)
+    assert np.abs(kernel.numpy()).max() < np.abs(before).max()
+
+
+@pytest.mark.parametrize("as_function", [False, True])
+def test_single_variables_left_out_of_weight_decay_are_refused(as_function):
+    adam = keras.optimizers.AdamW()
+    adam.exclude_from_weight_decay(var_list=network().trainable_variables[1:])
+    with pytest.raises(MotherNetsError, match="`optimizer` leaves single variables.*var_names"):
+        CompileSettings((lambda job: adam) if as_function else adam, "mse").make_optimizer(JOB)
+
+
+class Halved(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule of a user who did not register it with Keras."""
+
+    def __init__(self, rate):
+        self.rate = rate
+
+    def __call__(self, step):
+        return self.rate / 2
+
+    def get_config(self):
+        return {"rate": self.rate}
+
+
+class Untold(Halved):
+    """A schedule of a user who did not write `get_config`."""
+
+    get_config = keras.optimizers.schedules.LearningRateSchedule.get_config
+
+
+def test_a_schedule_need_not_be_registered():
+    fresh = fresh_optimizer(keras.optimizers.SGD(Halved(0.3)))
+    assert float(fresh.learning_rate) == pytest.approx(0.15)
+
+
+def test_an_optimizer_that_cannot_be_made_anew_may_come_from_a_function():
+    with pytest.raises(MotherNetsError, match="`SGD` cannot be made anew.*function of the job"):
+        CompileSettings(keras.optimizers.SGD(Untold(0.3)), "mse")
+    settings = CompileSettings(lambda job: keras.optimizers.SGD(Untold(0.3)), "mse")
+    assert float(settings.make_optimizer(JOB).learning_rate) == pytest.approx(0.15)
+
+
+def test_a_job_of_no_epochs_needs_no_schedule():
+    def cosine(job):
+        return keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, job.steps))
+
+    job = Job("job", "member", "net", epochs=0, steps_per_epoch=5)
+    assert isinstance(CompileSettings(cosine, "mse").make_optimizer(job), keras.optimizers.SGD)
+
+
 def test_an_optimizer_function_sees_the_length_of_its_job():
     def cosine(job):
         return keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, job.steps))
@@ -73,6 +132,24 @@ class Counted(keras.metrics.Mean):
         self.factor = factor
 
 
+class Plain(keras.metrics.Mean):
+    """A metric as Keras' own documents write it."""
+
+    def __init__(self, name="plain", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+
+def highest(y_true, y_pred):
+    return keras.ops.max(y_pred, -1)
+
+
+@pytest.mark.parametrize("metric", [Plain(), Plain("named", dtype="float64")])
+def test_metrics_that_keras_can_make_anew_are_taken(metric):
+    ((fresh,), _) = CompileSettings("sgd", "mse", metrics=[metric]).fresh_metrics()
+    assert fresh is not metric
+    assert (type(fresh), fresh.get_config()) == (type(metric), metric.get_config())
+
+
 def test_a_loss_that_cannot_be_made_anew_is_kept_and_not_changed_silently():
     loss = Scaled(7.0)
     assert fresh_loss(loss) is loss
@@ -87,7 +164,14 @@ def test_a_loss_that_cannot_be_made_anew_is_kept_and_not_changed_silently():
         ({"optimizer": 3}, "`optimizer` cannot be used"),
         ({"metrics": ["acuracy"]}, "`metrics` cannot be used.*acuracy"),
         ({"metrics": [Counted()]}, "`Counted` has arguments of its own and no `get_config`"),
+        (
+            {"metrics": [keras.metrics.MeanMetricWrapper(highest)]},
+            "`MeanMetricWrapper` cannot be made anew.*give a function instead",
+        ),
         ({"steps_per_execution": 0}, "`steps_per_execution`.*at least 1"),
+        ({"optimizer": None}, "`optimizer` cannot be used.*None"),
+        ({"loss": keras.losses.Huber}, "`loss` cannot be used.*the class `Huber`.*`Huber\\(\\)`"),
+        ({"loss": {"head": keras.losses.Huber}}, "`loss` cannot be used.*the class `Huber`"),
     ],
 )
 def test_a_bad_setting_is_named(settings, culprit):
@@ -99,9 +183,11 @@ def test_a_bad_setting_is_named(settings, culprit):
     ("function", "culprit"),
     [
         (lambda job: 1 / 0, "fails for job `job`.*ZeroDivisionError"),
-        (lambda job: 17, "`optimizer` cannot be used"),
+        (lambda job: 17, "`job`.*`optimizer` cannot be used"),
+        (lambda job: None, "`job`.*`optimizer` cannot be used.*None"),
+        (lambda job: lambda job: "sgd", "`job`.*`optimizer` cannot be used"),
     ],
-    ids=["raises", "returns a number"],
+    ids=["raises", "returns a number", "returns nothing", "returns a function"],
 )
 def test_a_bad_optimizer_function_is_named_with_its_job(function, culprit):
     with pytest.raises(MotherNetsError, match=culprit):

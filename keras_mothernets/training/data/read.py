@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_mothernets.errors import DataError
+from keras_mothernets.errors import DataError, whole_number
 from keras_mothernets.training.data.arrays import ArraySource
 from keras_mothernets.training.data.checks import check_arrays
 from keras_mothernets.training.data.leaves import as_arrays, named_leaves
@@ -48,6 +49,19 @@ class TrainingData:
         """Number of steps in one epoch, or `None` if the data do not know it."""
         return self.steps_per_epoch or self.train.steps(batch_size)
 
+    def examples(self, steps: int, batch_size: int | None) -> int | None:
+        """Number of examples in so many steps, or `None` if the data do not know it.
+
+        Args:
+            steps: Batches that were trained on; a pass over the data ends with a smaller one.
+            batch_size: The job's batch size.
+        """
+        rows, per_pass = self.train.num_examples, self.train.steps(batch_size)
+        if rows is None or not per_pass or batch_size is None:
+            return None
+        passes, rest = divmod(steps, per_pass)
+        return passes * rows + rest * batch_size
+
     def batch_size(self, batch_size: int) -> int | None:
         """The batch size that counts: `None` where the data come in batches already."""
         return batch_size if isinstance(self.train, ArraySource) else None
@@ -77,11 +91,15 @@ class TrainingData:
 
     def fingerprint(self) -> dict[str, str]:
         """What these data are, by part, such that other data read differently."""
-        validation = {} if self.validation is None else self.validation.fingerprint("validation ")
         options = {"shuffle": str(self.shuffle)}
         if self.class_weight is not None:
             options["class_weight"] = str(sorted(self.class_weight.items()))
-        return {**self.train.fingerprint(), **validation, **options}
+        if self.validation is not None:
+            options |= self.validation.fingerprint("validation ")
+            for name in ("validation_steps", "validation_batch_size", "validation_freq"):
+                if vars(self)[name] is not None:
+                    options[name] = str(vars(self)[name])
+        return self.train.fingerprint() | options
 
 
 def read_data(
@@ -121,24 +139,35 @@ def read_data(
     """
     _check_weights(sample_weight, class_weight)
     train = _read_source("x", x, y, sample_weight)
-    if isinstance(train, ArraySource) and class_weight is not None:
-        train = ArraySource(train.x, train.y, _by_class(train.y, class_weight))
-        class_weight = None
     validation = None
     if validation_data is not None:
         validation = _read_validation(validation_data)
     elif validation_split:
         train, validation = _split(train, validation_split)
+    if isinstance(train, ArraySource) and class_weight is not None:  # the validation has none
+        train = ArraySource(train.x, train.y, _by_class(train.y, class_weight))
+        class_weight = None
     return TrainingData(
         train,
         validation,
         class_weight,
         shuffle=bool(shuffle),
-        steps_per_epoch=steps_per_epoch,
-        validation_steps=validation_steps,
-        validation_batch_size=validation_batch_size,
-        validation_freq=validation_freq,
+        steps_per_epoch=_whole_or_none("steps_per_epoch", steps_per_epoch),
+        validation_steps=_whole_or_none("validation_steps", validation_steps),
+        validation_batch_size=_whole_or_none("validation_batch_size", validation_batch_size),
+        validation_freq=_frequency(validation_freq),
     )
+
+
+def _whole_or_none(name: str, value: Any) -> int | None:
+    return None if value is None else whole_number(name, value, 1)
+
+
+def _frequency(value: Any) -> int | list[int]:
+    """Every so many epochs, or the epochs themselves."""
+    if isinstance(value, (list, tuple, set)):
+        return [whole_number("validation_freq", epoch, 1) for epoch in value]
+    return whole_number("validation_freq", value, 1)
 
 
 def _read_source(title: str, x: Any, y: Any, sample_weight: Any) -> Source:
@@ -152,7 +181,7 @@ def _read_source(title: str, x: Any, y: Any, sample_weight: Any) -> Source:
                     expected=f"`{name}` inside the batches of the data set",
                     received=f"a {type(x).__name__} as `x`",
                 )
-        return StreamSource(x)
+        return StreamSource(x, title)
     if hasattr(x, "__next__"):
         raise DataError(
             f"`{title}` is a generator, which can be read once only, and every job reads the data",
@@ -198,11 +227,11 @@ def _read_validation(validation_data: Any) -> Source:
     return _read_source("validation_data", x, y, sample_weight)
 
 
-def _split(train: Source, fraction: float) -> tuple[ArraySource, ArraySource]:
+def _split(train: Source, fraction: Any) -> tuple[ArraySource, ArraySource]:
     if not isinstance(train, ArraySource):
         raise DataError("`validation_split` needs arrays", received=f"{train.dataset!r}")
-    if not 0.0 < fraction < 1.0:
-        raise DataError("`validation_split` must lie between 0 and 1", received=fraction)
+    if not _is_number(fraction) or not 0.0 < fraction < 1.0:
+        raise DataError("`validation_split` must lie between 0 and 1", received=repr(fraction))
     count = train.num_examples
     at = math.floor(count * (1.0 - fraction))
     if at in (0, count):
@@ -238,6 +267,16 @@ def _check_weights(sample_weight: Any, class_weight: Any) -> None:
             "`class_weight` must be a dict from class number to weight",
             received=repr(class_weight),
         )
+    for key, weight in class_weight.items():
+        if not _is_number(weight) or not 0 <= weight < math.inf:  # NaN neither
+            raise DataError(
+                f"`class_weight` of class {key} must be a finite number of at least 0",
+                received=repr(weight),
+            )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _by_class(y: Any, class_weight: dict[int, float]) -> np.ndarray:

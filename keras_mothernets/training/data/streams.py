@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_mothernets.errors import DataError
+from keras_mothernets.errors import DataError, reason_of
 
 
 class ReorderedBatches(keras.utils.PyDataset):
@@ -60,9 +61,11 @@ class StreamSource:
     Args:
         dataset: A `tf.data.Dataset` or a `keras.utils.PyDataset` of batches
             `x`, `(x, y)` or `(x, y, sample_weight)`.
+        title: What it is called in messages.
     """
 
     dataset: Any
+    title: str = "x"
 
     @property
     def num_examples(self) -> None:
@@ -100,8 +103,8 @@ class StreamSource:
         """Up to `limit` rows of `x`, from the first batches."""
         taken: list[Any] = []
         count = 0
-        for batch in self._iterate():
-            taken.append(self._unpack(batch)[0])
+        for batch, _, _ in self._batches():
+            taken.append(batch)
             count += len(keras.tree.flatten(taken[-1])[0])
             if count >= limit:
                 break
@@ -111,13 +114,32 @@ class StreamSource:
         """The first rows of the first batch: x, y and the sample weights.
 
         Raises:
-            DataError: There is no batch.
+            DataError: There is no batch, or what comes is none.
         """
-        for batch in self._iterate():
+        for batch in self._batches():
             return keras.tree.map_structure(
-                lambda array: None if array is None else array[:count], self._unpack(batch)
+                lambda array: None if array is None else array[:count], batch
             )
-        raise DataError("`x` has no batches", received=repr(self.dataset))
+        raise DataError(f"`{self.title}` has no batches", received=repr(self.dataset))
+
+    def _batches(self) -> Iterator[tuple[Any, Any, Any]]:
+        """The batches as arrays: x, y and the sample weights.
+
+        Raises:
+            DataError: The data set fails, or what it gives is no batch.
+        """
+        batches = iter(self._iterate())
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except Exception as error:
+                raise DataError(
+                    f"`{self.title}` fails to give a batch",
+                    received=f"{type(error).__name__}: {reason_of(error)}",
+                ) from error
+            yield self._unpack(batch)
 
     def _iterate(self) -> Any:
         if isinstance(self.dataset, keras.utils.PyDataset):
@@ -127,10 +149,22 @@ class StreamSource:
         return iter(self.dataset)
 
     def _unpack(self, batch: Any) -> tuple[Any, Any, Any]:
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-        return keras.tree.map_structure(
-            lambda part: None if part is None else np.asarray(part), (x, y, sample_weight)
+        if isinstance(batch, (list, tuple)) and not 1 <= len(batch) <= 3:
+            raise DataError(
+                f"`{self.title}` gives batches of {len(batch)} parts",
+                expected="`x`, `(x, y)` or `(x, y, sample_weight)`",
+            )
+        x, y, sample_weight = keras.tree.map_structure(
+            lambda part: None if part is None else np.asarray(part),
+            keras.utils.unpack_x_y_sample_weight(batch),
         )
+        if any(array is not None and not array.ndim for array in keras.tree.flatten((x, y))):
+            raise DataError(
+                f"`{self.title}` gives single examples",
+                expected="batches",
+                fix="Call `.batch(batch_size)` on the data set",
+            )
+        return x, y, sample_weight
 
     def fingerprint(self, title: str = "") -> dict[str, str]:
         """Kind, element shapes and length: all that can be known without a pass over the data."""
