@@ -122,8 +122,8 @@ def common_architecture(
         if not candidates and not any(isinstance(f, _Misfit) for f in failures):
             break  # the networks differ, whatever is sought first
     if best is None:
-        error = failures[0]
-        raise SurgeryError(**vars(error)) if isinstance(error, _Misfit) else error
+        first = failures[0]
+        raise SurgeryError(**vars(first)) if isinstance(first, _Misfit) else first
     return replace(best, name=name)
 
 
