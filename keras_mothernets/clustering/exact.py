@@ -8,10 +8,11 @@ from functools import cache
 
 Group = tuple[int, ...]
 Partition = tuple[Group, ...]
+Cost = tuple[int, int]
 
 
 def best_partition(
-    cost: Callable[[Group], int], count: int, n_clusters: int, *, balanced: bool
+    cost: Callable[[Group], Cost], count: int, n_clusters: int, *, balanced: bool
 ) -> Partition:
     """Find the partition into clusters with the lowest total cost.
 
@@ -21,7 +22,8 @@ def best_partition(
     subsets once.
 
     Args:
-        cost: Cost of a cluster, given as ascending member numbers.
+        cost: Costs of a cluster, given as ascending member numbers: of partitions with equal
+            totals of the first cost, the second decides.
         count: Number of members.
         n_clusters: Number of clusters, 1 to `count`.
         balanced: Whether cluster sizes may differ by at most one.
@@ -33,23 +35,24 @@ def best_partition(
         >>> weights = [1, 9, 2]
         >>> def spread(group):
         ...     inside = [weights[member] for member in group]
-        ...     return max(inside) - min(inside)
+        ...     return max(inside) - min(inside), 0
         >>> best_partition(spread, 3, 2, balanced=False)
         ((0, 2), (1,))
     """
 
     @cache
-    def best(left: Group, clusters: int) -> tuple[int, Partition]:
+    def best(left: Group, clusters: int) -> tuple[Cost, Partition]:
         if clusters == 1:
             return cost(left), (left,)
         first, *others = left
-        found: tuple[int, Partition] | None = None
+        found: tuple[Cost, Partition] | None = None
         for size in _sizes(len(left), clusters, balanced):
             for mates in itertools.combinations(others, size - 1):
                 group = (first, *mates)
                 rest = tuple(member for member in others if member not in mates)
                 below = best(rest, clusters - 1)
-                total = cost(group) + below[0]
+                own = cost(group)
+                total = own[0] + below[0][0], own[1] + below[0][1]
                 if found is None or total < found[0]:
                     found = total, (group, *below[1])
         assert found is not None

@@ -95,6 +95,17 @@ class Mothers:
             self._costs[group] = self._cost(group)
         return self._costs[group]
 
+    def missing(self, group: Group) -> int:
+        """Parameters of some members that do not come from their MotherNet, as far as is known.
+
+        0 where there is no MotherNet; `cost` says that.
+        """
+        mother = self._settled.get(group)
+        if len(group) <= 1 or (mother is None and self._obstacles(group)):
+            return 0
+        mother = mother or self._guess(group, count=True)
+        return sum(self._params[member] - mother.params for member in group) if mother else 0
+
     def settle(self, group: Group) -> bool:
         """Find the MotherNet of a cluster for real.
 
@@ -193,10 +204,10 @@ class Mothers:
             return sum(share < self._min_shared for share in mother.shared)
         return sum(mother.params / self._params[member] < self._min_shared for member in group)
 
-    def _guess(self, group: Group) -> Mother | None:
+    def _guess(self, group: Group, *, count: bool = False) -> Mother | None:
         """The MotherNet by the layer vectors, None if there can be no network with such layers."""
         vector = self._vectors[list(group)].min(axis=0)
-        if not (self._by_parameters or self._min_shared):
+        if not (self._by_parameters or self._min_shared or count):
             return Mother(vector, 0)
         smallest = min(group, key=lambda member: self._params[member])
         try:

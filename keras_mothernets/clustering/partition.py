@@ -35,7 +35,12 @@ def partition_into(mothers: Mothers, n_clusters: int, *, balanced: bool, seed: i
     found: list[Partition] = []
     while exact or len(found) < _ROUNDS:
         if exact:
-            partition = best_partition(mothers.cost, count, n_clusters, balanced=balanced)
+            partition = best_partition(
+                lambda group: (mothers.cost(group), mothers.missing(group)),
+                count,
+                n_clusters,
+                balanced=balanced,
+            )
         else:
             partition = good_partition(
                 mothers.cost, count, n_clusters, balanced=balanced, seed=seed

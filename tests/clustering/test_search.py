@@ -47,6 +47,11 @@ def _total(cost: Callable[[Group], int], partition: Iterable[Group]) -> int:
     return sum(map(cost, partition))
 
 
+def _alone(cost: Callable[[Group], int]) -> Callable[[Group], tuple[int, int]]:
+    """A cost that nothing else decides where it is equal."""
+    return lambda group: (cost(group), 0)
+
+
 def _random_cost(seed: int) -> Callable[[Group], int]:
     """Any function of the subset: the search may use no property of it."""
 
@@ -61,7 +66,7 @@ def _random_cost(seed: int) -> Callable[[Group], int]:
 def test_the_exact_search_misses_no_partition(n_clusters: int, balanced: bool) -> None:
     for seed in range(3):
         cost = _random_cost(seed)
-        found = best_partition(cost, 7, n_clusters, balanced=balanced)
+        found = best_partition(_alone(cost), 7, n_clusters, balanced=balanced)
         assert len(found) == n_clusters
         assert sorted(itertools.chain(*found)) == list(range(7))
         assert _total(cost, found) == _brute_force(cost, 7, n_clusters, balanced)
@@ -113,7 +118,7 @@ def test_guesses_are_right_for_networks_of_one_family() -> None:
 def test_the_descent_comes_close_to_the_best(n_clusters: int, balanced: bool) -> None:
     """On 10 members, where the exact search still can be waited for."""
     mothers = Mothers(vgg16_variants(10), distance="edit")
-    best = best_partition(mothers.cost, 10, n_clusters, balanced=balanced)
+    best = best_partition(_alone(mothers.cost), 10, n_clusters, balanced=balanced)
     good = good_partition(mothers.cost, 10, n_clusters, balanced=balanced, seed=0)
     assert len(good) == n_clusters
     assert sorted(itertools.chain(*good)) == list(range(10))
@@ -175,3 +180,10 @@ def test_edit_distance_is_levenshtein(seed: int) -> None:
         return 1 + min(plain(a[1:], b), plain(a, b[1:]), plain(a[1:], b[1:]))
 
     assert edit_distance(first, second) == plain(first[:, 0].tolist(), second[:, 0].tolist())
+
+
+def test_of_partitions_that_are_equally_far_the_one_that_inherits_more_is_taken() -> None:
+    """Every partition of four single layers into two clusters has an edit distance of two."""
+    sizes = (5, 50, 7, 60)
+    members = [mlp(size) for size in sizes]
+    assert [found.indices for found in cluster(members, 2)] == [(0, 2), (1, 3)]
