@@ -85,7 +85,8 @@ def cluster(
     More clusters have larger MotherNets, which leave less to learn after
     hatching and make members more diverse, but each must be trained. The clusters
     are those with the least total distance of members to their MotherNet; of several,
-    those whose members inherit more. Members that cannot share a MotherNet end in different clusters.
+    those whose members inherit more. Members that cannot share a MotherNet end in
+    different clusters.
 
     Up to 8 members all partitions are compared. Beyond that the search is a
     K-means with MotherNets as centroids, which takes seconds for 100 members; it

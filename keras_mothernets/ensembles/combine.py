@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from keras_mothernets.ensembles.outputs import gives_independent_units, squashings_of
 from keras_mothernets.errors import MotherNetsError, naming
-from keras_mothernets.graph import check_readable, clone
+from keras_mothernets.graph import check_model_name, check_readable, clone
 from keras_mothernets.member import Member, as_members
 from keras_mothernets.training.signature import (
     input_keys,
@@ -55,8 +55,9 @@ def combine(
         models: Built models with the same input shapes and the same output shapes.
         method: "average", "weighted" or "vote".
         weights: One number of at least 0 per member; only with "weighted".
-        logits: Whether the members give logits. `None` finds out from the loss that the members
-            are compiled with (uncompiled: they do not); `True` and `False` say so; "softmax" or
+        logits: Whether the members give logits. `None` finds out from the loss that each is
+            compiled with and from its last activation (uncompiled: as the others; if none is,
+            they do not); `True` and `False` say so of all; "softmax" or
             "sigmoid" also says which probabilities are meant; a list or dict of these says
             it for each output. `True` means sigmoid for a single unit, else softmax.
         name: Name of the ensemble.
@@ -77,12 +78,15 @@ def combine(
         ((None, 3), ['one', 'two'])
     """
     members = as_members(list(models) if isinstance(models, tuple) else models)
+    check_model_name(name)
     check_alike(members)
     shares = _shares(method, weights, len(members))
     squashings = squashings_of(logits, [member.model for member in members])
     inputs = _inputs(members[0].model)
-    taken = {tensor.name for tensor in inputs} | {member.label for member in members}
-    outputs = [_call(member, inputs, taken) for member in members]
+    names = _names(members, {tensor.name for tensor in inputs})
+    outputs = [
+        _call(member, inputs, name) for member, name in zip(members, names.members, strict=True)
+    ]
     first = members[0].model
     combined = [
         _combine_output(
@@ -90,12 +94,10 @@ def combine(
             [member.model for member in members],
             position,
             shares,
-            squashing,
+            [squashing[position] for squashing in squashings],
             output_name,
         )
-        for position, (squashing, output_name) in enumerate(
-            zip(squashings, _output_names(members, taken), strict=True)
-        )
+        for position, output_name in enumerate(names.outputs)
     ]
     pack = keras.tree.pack_sequence_as
     given, taken_out = pack(input_structure(first), inputs), pack(output_structure(first), combined)
@@ -156,13 +158,16 @@ def _shares(method: str, weights: Sequence[float] | None, count: int) -> list[fl
         return None
     if weights is None:
         return [1.0 / count] * count
-    numbers = np.asarray(weights, dtype=float)
+    try:
+        numbers = np.asarray(weights, dtype=float)
+    except (TypeError, ValueError):  # no numbers at all
+        numbers = np.array(np.nan)
     is_valid = numbers.shape == (count,) and np.isfinite(numbers).all() and (numbers >= 0).all()
     if not is_valid or numbers.sum() == 0:
         raise MotherNetsError(
             "`weights` cannot be used",
             expected=f"{count} finite numbers of at least 0, not all of them 0",
-            received=f"{list(weights)}",
+            received=repr(weights),
         )
     return [float(number) for number in numbers / numbers.sum()]
 
@@ -178,24 +183,48 @@ def _inputs(model: keras.Model) -> list[Any]:
     ]
 
 
-def _call(member: Member, inputs: list[Any], taken: set[str]) -> list[Any]:
-    model = clone(member.model, name=_free_name(member.label, {entry.name for entry in inputs}))
-    taken.add(model.name)
+def _call(member: Member, inputs: list[Any], name: str) -> list[Any]:
+    model = clone(member.model, name=name)
     return keras.tree.flatten(
         model(keras.tree.pack_sequence_as(input_structure(member.model), inputs))
     )
 
 
-def _output_names(members: Sequence[Member], taken: set[str]) -> list[str]:
+class _Names(NamedTuple):
+    outputs: list[str]
+    members: list[str]
+
+
+def _names(members: Sequence[Member], inputs: set[str]) -> _Names:
+    """Names of the outputs and of the members' layers, all different.
+
+    Inputs keep theirs, and outputs on whose names all members agree: dicts of arrays and of
+    losses use them. Then come the members, then names that are made up.
+    """
+    labels = {member.label for member in members}
+    given, are_agreed = _output_names(members)
+    outputs: list[str] = []
+    for name in given:
+        taken = inputs | set(outputs) | (set() if are_agreed else labels)
+        outputs.append(_free_name(name, taken))
+    taken = inputs | set(outputs)
+    chosen: list[str] = []
+    for member in members:
+        is_free = member.label not in taken
+        chosen.append(member.label if is_free else _free_name(member.label, taken | labels))
+        taken.add(chosen[-1])
+    return _Names(outputs, chosen)
+
+
+def _output_names(members: Sequence[Member]) -> tuple[list[str], bool]:
+    """Names for the outputs, and whether they are the members' own."""
     names = output_names(members[0].model)
     is_shared = all(output_names(member.model) == names for member in members)
-    if not is_shared or len(set(names)) < len(names):
-        count = len(names)
-        names = ["predictions"] if count == 1 else [f"predictions_{i + 1}" for i in range(count)]
-    chosen: list[str] = []
-    for name in names:
-        chosen.append(_free_name(name, taken | set(chosen)))
-    return chosen
+    if is_shared and len(set(names)) == len(names):
+        return names, True
+    count = len(names)
+    made_up = ["predictions"] if count == 1 else [f"predictions_{i + 1}" for i in range(count)]
+    return made_up, False
 
 
 def _free_name(name: str, taken: set[str]) -> str:
@@ -211,23 +240,31 @@ def _combine_output(
     models: list[keras.Model],
     position: int,
     shares: list[float] | None,
-    squashing: str | None,
+    squashings: list[str | None],
     name: str,
 ) -> Any:
     # Half precision is for inside the members; a mean of probabilities is taken in float32.
     dtype = "float64" if tensors[0].dtype == "float64" else "float32"
     if shares is None:
-        are_yes_or_no = [gives_independent_units(model, position, squashing) for model in models]
         tensors = [
-            _vote(tensor, is_yes_or_no, 0.0 if squashing else 0.5, dtype)
-            for tensor, is_yes_or_no in zip(tensors, are_yes_or_no, strict=True)
+            _vote(
+                tensor,
+                gives_independent_units(model, position, squashing),
+                0.0 if squashing else 0.5,
+                dtype,
+            )
+            for tensor, model, squashing in zip(tensors, models, squashings, strict=True)
         ]
         shares = [1.0 / len(tensors)] * len(tensors)
-    elif squashing:
+    else:
         stem = f"{name}_probabilities"
         tensors = [
             keras.layers.Activation(squashing, dtype=dtype, name=f"{stem}_{number}")(tensor)
-            for number, tensor in enumerate(tensors, start=1)
+            if squashing
+            else tensor
+            for number, (tensor, squashing) in enumerate(
+                zip(tensors, squashings, strict=True), start=1
+            )
         ]
     return _weighted_mean(tensors, shares, name, dtype)
 

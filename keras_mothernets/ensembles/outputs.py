@@ -8,27 +8,35 @@ from typing import Any
 import keras
 
 from keras_mothernets.errors import MotherNetsError
-from keras_mothernets.training.losses import loss_specs
-from keras_mothernets.training.signature import output_keys, output_names
+from keras_mothernets.graph import last_activation
+from keras_mothernets.training.losses import PROBABILITIES, SIGMOIDS, LossKind, loss_specs
+from keras_mothernets.training.signature import output_keys
 
 SQUASHINGS = ("softmax", "sigmoid")
 
 
-def squashings_of(logits: Any, models: Sequence[keras.Model]) -> list[str | None]:
-    """The activation that makes probabilities of each output, `None` where it gives them already.
+def squashings_of(logits: Any, models: Sequence[keras.Model]) -> list[list[str | None]]:
+    """For each model and output the activation that makes probabilities of it.
+
+    `None` where the output gives them already.
 
     Args:
-        logits: `None` looks at the loss that the models are compiled with; `False`: no output
-            gives logits; `True`: all do; or "softmax", "sigmoid", `True` or `False` for each
-            output, as a list in the order of the outputs or a dict by their names.
+        logits: `None` looks at the loss that each model is compiled with, and at its last
+            activation; `False`: no output gives logits; `True`: all do; or "softmax", "sigmoid",
+            `True` or `False` for each output, as a list in the order of the outputs or a dict by
+            their names.
         models: Models with the same outputs.
 
     Raises:
-        MotherNetsError: `logits` is none of these.
+        MotherNetsError: `logits` is none of these, or the loss does not tell.
     """
     model = models[0]
     if logits is None:
         return _from_losses(models)
+    return [_as_said(logits, model)] * len(models)
+
+
+def _as_said(logits: Any, model: keras.Model) -> list[str | None]:
     keys = output_keys(model)
     if isinstance(logits, Mapping):
         unknown = [key for key in logits if key not in keys]
@@ -68,28 +76,34 @@ def _squashing(choice: Any, shape: tuple[int | None, ...]) -> str | None:
     )
 
 
-def _from_losses(models: Sequence[keras.Model]) -> list[str | None]:
-    for model in models:
-        if model.compiled and model.loss is not None:
-            return [spec.squashing for spec in loss_specs(model.loss, model)]
-    return [None] * len(models[0].outputs)
+def _from_losses(models: Sequence[keras.Model]) -> list[list[str | None]]:
+    """By each model's own loss; by that of the first that has one where it is not compiled."""
+    losses = [model.loss if model.compiled else None for model in models]
+    known = next((loss for loss in losses if loss is not None), None)
+    return [
+        [None] * len(model.outputs) if known is None else _squashings(model, loss or known)
+        for model, loss in zip(models, losses, strict=True)
+    ]
+
+
+def _squashings(model: keras.Model, loss: Any) -> list[str | None]:
+    return [
+        None if last_activation(model, position) in PROBABILITIES else spec.squashing
+        for position, spec in enumerate(loss_specs(loss, model))
+    ]
 
 
 def gives_independent_units(model: keras.Model, position: int, squashing: str | None) -> bool:
     """Whether each unit of an output is a yes or no of its own, and not one class among several.
 
-    Known from the squashing of logits, else from the last activation; one unit always is.
+    Known from the squashing of logits, else from the loss or the last activation; one unit
+    always is.
     """
     if model.outputs[position].shape[-1] == 1 or squashing == "sigmoid":
         return True
-    return squashing is None and last_activation(model, position) == "sigmoid"
-
-
-def last_activation(model: keras.Model, position: int) -> str:
-    """Name of the activation that a model's output has passed last, "" if none is seen."""
-    layer = model.get_layer(output_names(model)[position])
-    if isinstance(layer, keras.Model):
-        return last_activation(layer, min(position, len(layer.outputs) - 1))
-    if isinstance(layer, keras.layers.Softmax):
-        return "softmax"
-    return str(getattr(getattr(layer, "activation", None), "__name__", ""))
+    if squashing is not None:
+        return False
+    if model.compiled and model.loss is not None:
+        if loss_specs(model.loss, model)[position].kind is LossKind.BINARY:
+            return True
+    return last_activation(model, position) in SIGMOIDS

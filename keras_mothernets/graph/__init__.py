@@ -13,6 +13,7 @@ from keras_mothernets.graph.architecture import (
 )
 from keras_mothernets.graph.builder import (
     build,
+    check_model_name,
     clone,
     copy_into_flat,
     copy_layer,
@@ -21,10 +22,11 @@ from keras_mothernets.graph.builder import (
     flat_names,
     seeded,
 )
-from keras_mothernets.graph.keras_graph import is_from_applications
+from keras_mothernets.graph.keras_graph import is_from_applications, own_methods
 from keras_mothernets.graph.precision import wide_floats
 from keras_mothernets.graph.reader import (
     check_readable,
+    last_activation,
     layer_variables,
     live_layers,
     read,
@@ -46,6 +48,7 @@ __all__ = [
     "TensorRef",
     "build",
     "build_tree",
+    "check_model_name",
     "check_readable",
     "clone",
     "copy_into_flat",
@@ -55,9 +58,11 @@ __all__ = [
     "flat_names",
     "has_variables_without_decay",
     "is_from_applications",
+    "last_activation",
     "layer_variables",
     "live_layers",
     "names_without_decay",
+    "own_methods",
     "read",
     "seeded",
     "shape_text",

@@ -218,6 +218,19 @@ def from_layer(class_name: str, config: Mapping[str, Any] | str) -> Activation |
     return None
 
 
+def last_of(operation: Any) -> Activation | None:
+    """The activation that a layer or raw operation ends with, None where that is not known."""
+    config = operation.get_config()
+    if not isinstance(operation, keras.layers.Layer):
+        return from_operation(type(operation).__name__, config)
+    found = from_layer(type(operation).__name__, config)
+    return (
+        found
+        if found is not None or "activation" not in config
+        else from_config(config["activation"])
+    )
+
+
 _OPERATIONS = {
     "Celu", "Elu", "Gelu", "HardShrink", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu",
     "LogSigmoid", "LogSoftmax", "ReLU", "Relu", "Relu6", "Selu", "Sigmoid", "Silu", "SoftShrink",

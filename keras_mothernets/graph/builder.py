@@ -46,7 +46,7 @@ def build(
     Raises:
         GraphError: A layer does not take what flows into it; the message names it.
     """
-    _check_name(name)
+    check_model_name(name)
     names = flat_names(architecture)
     layers: dict[tuple[str, ...], Any] = {}
     tensors: dict[int, Any] = {}
@@ -129,7 +129,7 @@ def clone(
         'copy'
     """
     check_readable(model)
-    _check_name(name)
+    check_model_name(name)
     copied = _clone_graph(model, dtype, {})
     if name is not None:
         copied.name = name
@@ -172,7 +172,8 @@ def finish(layer: Any) -> None:
         layer.finalize_state()
 
 
-def _check_name(name: object) -> None:
+def check_model_name(name: object) -> None:
+    """Raise `GraphError` for what Keras takes for no name; `None` stands for one of its own."""
     if name is not None and (not isinstance(name, str) or not name or "/" in name):
         raise GraphError(
             "A model cannot have this name",

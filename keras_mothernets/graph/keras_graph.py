@@ -80,6 +80,27 @@ def output_structure(model: keras.Model) -> Any:
     return _functional(model)._outputs_struct
 
 
+def last_calls(model: keras.Model, position: int) -> Iterator[Call]:
+    """The calls that make an output, the last one first, as far as each reads one tensor only.
+
+    Args:
+        model: A model with a graph; nested models are entered.
+        position: Number of the output.
+    """
+    makers = {id(out): call for call in calls(model) for out in call.outputs}
+    tensor = output_tensors(model)[position]
+    while id(tensor) in makers:
+        call = makers[id(tensor)]
+        if isinstance(call.operation, keras.Model):
+            place = [id(out) for out in call.outputs].index(id(tensor))
+            yield from last_calls(call.operation, place)
+        else:
+            yield call
+        if len(call.inputs) != 1:
+            return
+        tensor = call.inputs[0]
+
+
 def is_raw_operation(operation: object) -> bool:
     """Whether an operation is one of `keras.ops` and not a layer."""
     return type(operation).__module__.startswith("keras.src.ops.")
@@ -97,11 +118,15 @@ def own_methods(model: keras.Model, names: Sequence[str]) -> list[str]:
         model: A model, perhaps of a subclass of the user's.
         names: Names of methods of `keras.Model`.
     """
-    return [name for name in names if not _module(model, name).startswith("keras.")]
-
-
-def _module(model: keras.Model, name: str) -> str:
-    return str(getattr(getattr(type(model), name), "__module__", ""))
+    owners = (
+        next(ancestor for ancestor in type(model).__mro__ if name in vars(ancestor))
+        for name in names
+    )
+    return [
+        name
+        for name, owner in zip(names, owners, strict=True)
+        if owner.__module__.split(".")[0] != "keras"
+    ]
 
 
 def _functional(model: keras.Model) -> Any:

@@ -40,6 +40,14 @@ _ACTIVATION_LAYERS = frozenset(
     getattr(keras.layers, name) for name in ("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax")
 )
 
+_MOVING = (
+    keras.layers.Identity,
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+    keras.layers.Permute,
+)
+
 # What Keras calls a weight that its layer gave no name: the number counts those of all layers.
 _UNNAMED = re.compile(r"variable(_\d+)?")
 _NUMBER = re.compile(r"_\d+$")
@@ -84,6 +92,31 @@ def read(model: keras.Model) -> Architecture:
         input_structure=_with_refs(keras_graph.input_structure(model), tensors),
         output_structure=_with_refs(keras_graph.output_structure(model), tensors),
     )
+
+
+def last_activation(model: keras.Model, position: int = 0) -> str:
+    """What a model's output has passed last: an activation's name, "" where it is not known.
+
+    Layers that only move numbers, or leave them as they are, are passed over.
+
+    Args:
+        model: A built Functional or Sequential model.
+        position: Number of the output.
+
+    Example:
+        >>> layers = [keras.Input((4,)), keras.layers.Dense(2, "softmax"), keras.layers.Identity()]
+        >>> last_activation(keras.Sequential(layers))
+        'softmax'
+    """
+    for call in keras_graph.last_calls(model, position):
+        if isinstance(call.operation, _MOVING):
+            continue
+        found = activations.last_of(call.operation)
+        if found is None:
+            return ""
+        if found != activations.LINEAR or getattr(call.operation, "weights", None):
+            return found.name
+    return ""
 
 
 def live_layers(model: keras.Model) -> dict[tuple[str, ...], keras.layers.Layer]:

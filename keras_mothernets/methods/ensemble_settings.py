@@ -10,11 +10,12 @@ from typing import Any
 import keras
 
 from keras_mothernets.errors import MotherNetsError
+from keras_mothernets.graph import last_activation
 from keras_mothernets.training.fresh import fresh_optimizer
 from keras_mothernets.training.losses import (
+    PROBABILITIES,
     LossKind,
     LossSpec,
-    loss_specs,
     losses_by_output,
     of_probabilities,
     without_logits,
@@ -23,20 +24,26 @@ from keras_mothernets.training.settings import CompileSettings, is_job_function
 from keras_mothernets.training.signature import output_keys
 
 
-def logits_of(settings: CompileSettings, member: keras.Model, how: str) -> list[LossSpec]:
-    """What the loss says about each output of the members.
+def check_votes(specs: Sequence[LossSpec], member: keras.Model) -> None:
+    """Members can vote on classes, and on nothing else.
+
+    Args:
+        specs: What the loss says about each output.
+        member: One of the members.
 
     Raises:
-        MotherNetsError: Votes are wanted of outputs that are no classes.
+        MotherNetsError: An output is not known to tell classes.
     """
-    specs = loss_specs(settings.loss, member)
-    for key, spec in zip(output_keys(member), specs, strict=True):
-        if how == "vote" and spec.kind is LossKind.ELEMENTWISE:
-            raise MotherNetsError(
-                f"Members cannot vote on output `{key}`, whose loss is that of a regression",
-                expected='"average" or "weighted"',
-            )
-    return specs
+    for position, (key, spec) in enumerate(zip(output_keys(member), specs, strict=True)):
+        if spec.kind is LossKind.ELEMENTWISE:
+            reason = "whose loss is that of a regression"
+        elif spec.kind is LossKind.OTHER and last_activation(member, position) not in PROBABILITIES:
+            reason = "of whose loss it is not known what the outputs mean"
+        else:
+            continue
+        raise MotherNetsError(
+            f"Members cannot vote on output `{key}`, {reason}", expected='"average" or "weighted"'
+        )
 
 
 def compile_ensemble(
@@ -49,16 +56,11 @@ def compile_ensemble(
         settings: The settings of the members.
         specs: What their loss says about each output.
     """
-    any_logits = any(spec.from_logits for spec in specs)
     ours = dataclasses.replace(
         settings,
         loss=_losses(model, settings.loss, specs),
-        metrics=_mapped(settings.metrics, _metric_of_probabilities)
-        if any_logits
-        else settings.metrics,
-        weighted_metrics=_mapped(settings.weighted_metrics, _metric_of_probabilities)
-        if any_logits
-        else settings.weighted_metrics,
+        metrics=_metrics(model, settings.metrics, specs),
+        weighted_metrics=_metrics(model, settings.weighted_metrics, specs),
     )
     # A function of the job has no job here; whoever trains an ensemble on compiles it anew.
     choice = "sgd" if is_job_function(settings.optimizer) else settings.optimizer
@@ -78,20 +80,40 @@ def _losses(model: keras.Model, loss: Any, specs: Sequence[LossSpec]) -> Any:
     return by_output
 
 
+def _metrics(model: keras.Model, metrics: Any, specs: Sequence[LossSpec]) -> Any:
+    """Metrics of the same structure, for probabilities where an output's were for logits."""
+    if isinstance(metrics, dict):
+        by_output = dict(zip(output_keys(model), specs, strict=True))
+        return {key: _mapped(value, _for(by_output[key])) for key, value in metrics.items()}
+    if isinstance(metrics, (list, tuple)) and len(metrics) == len(specs) > 1:
+        pairs = zip(metrics, specs, strict=True)
+        return [_mapped(value, _for(spec)) for value, spec in pairs]
+    return _mapped(metrics, _for(next((spec for spec in specs if spec.from_logits), specs[0])))
+
+
+def _for(spec: LossSpec) -> Callable[[Any], Any]:
+    return _metric_of_probabilities if spec.from_logits else lambda metric: metric
+
+
 def _metric_of_probabilities(metric: Any) -> Any:
     """The same metric for probabilities, where it is set for logits.
 
-    That is a metric with `from_logits=True`, or an accuracy whose threshold is one of logits.
+    That is a metric with `from_logits=True`, or one whose thresholds are logits.
     """
     if not isinstance(metric, keras.metrics.Metric):
         return metric
-    if metric.get_config().get("from_logits"):
+    config = metric.get_config()
+    if config.get("from_logits"):
         return without_logits(metric)
-    if isinstance(metric, keras.metrics.BinaryAccuracy):
-        config = metric.get_config()
-        threshold = 1.0 / (1.0 + math.exp(-config["threshold"]))
-        return type(metric).from_config({**config, "threshold": threshold})
+    for key in ("threshold", "thresholds"):
+        if config.get(key) is not None:
+            thresholds = keras.tree.map_structure(_probability, config[key])
+            return type(metric).from_config({**config, key: thresholds})
     return metric
+
+
+def _probability(logit: float) -> float:
+    return 1.0 / (1.0 + math.exp(-logit))
 
 
 def _mapped(structure: Any, function: Callable[[Any], Any]) -> Any:

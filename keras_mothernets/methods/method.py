@@ -13,14 +13,16 @@ import keras
 
 from keras_mothernets.ensembles.combine import check_alike, combine
 from keras_mothernets.errors import MotherNetsError, check_arguments, whole_number
+from keras_mothernets.graph import own_methods
 from keras_mothernets.member import Member, as_members
-from keras_mothernets.methods.ensemble_settings import compile_ensemble, logits_of
+from keras_mothernets.methods.ensemble_settings import check_votes, compile_ensemble
 from keras_mothernets.training.check_run import check_run, check_schedule
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.data import TrainingData, read_data
 from keras_mothernets.training.executor import Executor, Local
 from keras_mothernets.training.fingerprint import architecture_fingerprint
 from keras_mothernets.training.job import Job, Scratch, Start
+from keras_mothernets.training.losses import loss_specs
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.progress import make_progress
 from keras_mothernets.training.record import History
@@ -28,6 +30,19 @@ from keras_mothernets.training.run_directory import RunDirectory
 from keras_mothernets.training.seeds import derive_seed
 from keras_mothernets.training.settings import CompileSettings
 from keras_mothernets.training.store import MemoryStore
+
+# What of a `keras.Model` decides how it is trained and evaluated.
+_TRAINING = (
+    "train_step",
+    "test_step",
+    "predict_step",
+    "make_train_function",
+    "make_test_function",
+    "compute_loss",
+    "compute_metrics",
+    "fit",
+    "evaluate",
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,7 @@ class Method(abc.ABC):
     def __init__(self, members: Sequence[keras.Model | Member], *, seed: int = 0) -> None:
         self._members = as_members(list(members) if isinstance(members, tuple) else members)
         check_alike(self._members)
+        _check_training(self._members)
         self.seed = whole_number("seed", seed, 0)
         self._settings: CompileSettings | None = None
         self._run: tuple[Plan, RunContext] | None = None
@@ -213,6 +229,7 @@ class Method(abc.ABC):
         combine: str = "average",  # noqa: A002
         *,
         weights: Sequence[float] | None = None,
+        logits: Any = None,
         name: str = "ensemble",
     ) -> keras.Model:
         """The trained members as one plain Functional model, compiled.
@@ -224,6 +241,8 @@ class Method(abc.ABC):
         Args:
             combine: "average", "weighted" or "vote", see `km.combine`.
             weights: One number per member, with "weighted".
+            logits: Whether the members give logits, where the loss does not tell, see
+                `km.combine`.
             name: Name of the model.
 
         Returns:
@@ -233,7 +252,7 @@ class Method(abc.ABC):
             MotherNetsError: `fit` has not finished, or an argument cannot be used, as
                 votes where the loss is not one of classification.
         """
-        return _ensemble(self, combine, weights, name)
+        return _ensemble(self, combine, weights, logits, name)
 
     def job(
         self, name: str, role: str, key: str, model: keras.Model, schedule: Schedule, **values: Any
@@ -302,16 +321,37 @@ def _check_executor(executor: Any) -> None:
         )
 
 
-def _ensemble(method: Method, how: str, weights: Sequence[float] | None, name: str) -> keras.Model:
+def _check_training(members: Sequence[Member]) -> None:
+    """Members are copied as plain models, so training of their own would be lost.
+
+    Raises:
+        MotherNetsError: A member's class overrides how it is trained.
+    """
+    for member in members:
+        own = own_methods(member.model, _TRAINING)
+        if own:
+            raise MotherNetsError(
+                f"Member `{member.label}` has a `{own[0]}` of its own, and copies of it would be"
+                " trained without",
+                expected="a Functional or Sequential model that trains as Keras' own do",
+                received=f"class `{type(member.model).__name__}`",
+                fix="Give what it does as loss, metrics, optimizer or layers; or train it by itself"
+                " and use `km.combine`",
+            )
+
+
+def _ensemble(
+    method: Method, how: str, weights: Sequence[float] | None, logits: Any, name: str
+) -> keras.Model:
     members = method.members
     assert method._run is not None, "there are members"
     settings = method._run[1].settings  # of the run; `compile` may have been called since
     named = [
         Member(model, member.label) for model, member in zip(members, method._members, strict=True)
     ]
-    specs = logits_of(settings, members[0], how)
-    model = combine(
-        named, how, weights=weights, logits=[spec.squashing or False for spec in specs], name=name
-    )
+    specs = loss_specs(settings.loss, members[0])
+    if how == "vote":
+        check_votes(specs, members[0])
+    model = combine(named, how, weights=weights, logits=logits, name=name)
     compile_ensemble(model, settings, specs)
     return model

@@ -27,6 +27,10 @@ class MotherNets(Method):
     epochs of `fit`, or for its own `Member.epochs` if these are more. A member that is alone in
     its cluster is trained as with `FullData`.
 
+    The weights that your models come with are used by these two alone: a mother starts anew, and
+    hatched members from her. What is frozen (`trainable = False`) with the same weights in all
+    members of a cluster, a pretrained base that they share, is kept in the mother too.
+
     Args:
         members: See `Method`.
         n_clusters: Number of clusters, each with a mother: 1 is fastest, as many as members
@@ -137,6 +141,7 @@ class MotherNets(Method):
     ) -> Job:
         with naming(f"Member `{member.label}`"):
             explanation = surgery.explain(model, member.model)
+            _check_frozen(surgery.lost_layers(explanation, model, member.model))
         self._explanations[member.label] = explanation
         start = Hatch(
             parent=mother.name,
@@ -156,6 +161,18 @@ class MotherNets(Method):
         if self.member_epochs is not None:
             return self.member_epochs
         return max(1, math.ceil(schedule.epochs / 2))
+
+
+def _check_frozen(lost: list[str]) -> None:
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise MotherNetsError(
+            f"Layer `{lost[0]}`{more} cannot be trained, but would get other weights from the"
+            " mother, and those it has would be lost",
+            expected="layers that can be trained, or that all members have with the same weights",
+            fix="Set `trainable = True`, share the frozen layers among all members, or use"
+            " `km.FullData`",
+        )
 
 
 def _check_number(name: str, value: Any, most: float = math.inf) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import warnings
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ from keras_mothernets.training.data import (
     check_arrays,
     check_network,
 )
+from keras_mothernets.training.losses import doubt_about
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.signature import output_keys
 
@@ -50,6 +52,8 @@ def check_run(plan: Plan, context: RunContext) -> None:
             if job.architecture not in tried:
                 tried.add(job.architecture)
                 check_copy(network)
+            if (doubt := doubt_about(context.settings.loss, network)) is not None:
+                warnings.warn(f"{job.role.capitalize()} `{job.name}`: {doubt}", stacklevel=4)
     check_callbacks(context.callbacks, plan.jobs)
     gc.collect()  # the copies are cyclic
 

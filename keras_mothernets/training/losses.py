@@ -13,7 +13,12 @@ from typing import Any
 import keras
 
 from keras_mothernets.errors import MotherNetsError
+from keras_mothernets.graph import last_activation
 from keras_mothernets.training.signature import output_keys
+
+SIGMOIDS = ("sigmoid", "hard_sigmoid", "sparse_sigmoid")
+# Last activations behind which there are no logits.
+PROBABILITIES = ("softmax", "sparsemax", *SIGMOIDS)
 
 
 class LossKind(enum.Enum):
@@ -34,18 +39,32 @@ class LossSpec:
         kind: Which labels it takes.
         from_logits: Whether the network gives logits and the loss turns them into probabilities.
         ignore_class: A label that does not count, or `None`.
+        units: Units of the output; `None` where that is not known.
     """
 
     kind: LossKind
     from_logits: bool = False
     ignore_class: int | None = None
+    units: int | None = None
 
     @property
     def squashing(self) -> str | None:
-        """The activation that makes probabilities of this network's outputs, if they are logits."""
+        """The activation that makes probabilities of this network's outputs, if they are logits.
+
+        Raises:
+            MotherNetsError: The loss is none of Keras' own, and there are several units.
+        """
         if not self.from_logits:
             return None
-        return "sigmoid" if self.kind is LossKind.BINARY else "softmax"
+        if self.kind is LossKind.BINARY or self.units == 1:
+            return "sigmoid"
+        if self.kind is LossKind.OTHER:
+            raise MotherNetsError(
+                "The loss takes logits and is none of Keras' own, so they may mean classes of"
+                " which one is right, or units that are right or wrong each",
+                fix='Say which: `logits="softmax"` or `logits="sigmoid"`',
+            )
+        return "softmax"
 
     @property
     def is_classification(self) -> bool:
@@ -67,6 +86,26 @@ _KINDS = {
     "log_cosh": LossKind.ELEMENTWISE,
     "poisson": LossKind.ELEMENTWISE,
 }
+
+
+def doubt_about(loss: Any, model: keras.Model) -> str | None:
+    """What a network ends in and its loss do not seem to go together; `None` if they do.
+
+    Keras trains such a pair without a word, and badly.
+
+    Args:
+        loss: The `loss` argument of `compile`.
+        model: A built model.
+    """
+    for position, (key, spec) in enumerate(
+        zip(output_keys(model), loss_specs(loss, model), strict=True)
+    ):
+        last = last_activation(model, position)
+        if spec.from_logits and last in PROBABILITIES:
+            return f"output `{key}` ends in {last}, but its loss takes logits (`from_logits=True`)"
+        if last == "linear" and spec.is_classification and not spec.from_logits:
+            return f"output `{key}` ends without an activation, but its loss takes probabilities"
+    return None
 
 
 def losses_by_output(loss: Any, model: keras.Model) -> list[Any]:
@@ -124,16 +163,24 @@ def _spec(
     loss: Any, output: tuple[int | None, ...], labels: tuple[int | None, ...] | None
 ) -> LossSpec:
     if loss in ("crossentropy", "ce"):
-        return LossSpec(_kind_of_crossentropy(output, labels))
+        return LossSpec(_kind_of_crossentropy(output, labels), units=output[-1])
     if isinstance(loss, (str, dict)):
         loss = keras.losses.get(loss)
     keywords: dict[str, Any] = {}
     while isinstance(loss, functools.partial):
         keywords = {**loss.keywords, **keywords}
         loss = loss.func
-    kind = _KINDS.get(_snake_case(_keras_name(loss)), LossKind.OTHER)
     values = {**vars(loss), **keywords} if hasattr(loss, "__dict__") else keywords
-    return LossSpec(kind, bool(values.get("from_logits", False)), values.get("ignore_class"))
+    return LossSpec(
+        _kind(loss), bool(values.get("from_logits", False)), values.get("ignore_class"), output[-1]
+    )
+
+
+def _kind(loss: Any) -> LossKind:
+    """The family of a loss: that of the first of Keras' own from which it is derived."""
+    ancestors = [loss] if hasattr(loss, "__name__") else type(loss).__mro__
+    kinds = (_KINDS.get(_snake_case(_keras_name(ancestor))) for ancestor in ancestors)
+    return next((kind for kind in kinds if kind is not None), LossKind.OTHER)
 
 
 def _kind_of_crossentropy(
@@ -148,8 +195,7 @@ def _kind_of_crossentropy(
 
 def _keras_name(loss: Any) -> str:
     """The name of Keras' own losses; "" for those of the user, whatever they are called."""
-    named = loss if hasattr(loss, "__name__") else type(loss)
-    return named.__name__ if str(named.__module__).split(".")[0] == "keras" else ""
+    return loss.__name__ if str(loss.__module__).split(".")[0] == "keras" else ""
 
 
 def _snake_case(name: str) -> str:
