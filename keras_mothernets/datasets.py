@@ -95,6 +95,8 @@ def load(
         digits: 1,294 training, 144 validation and 359 test images of 8 x 8 x 1, 10 classes
     """
     seed = whole_number("seed", seed, 0)
+    if not isinstance(name, str):
+        raise DataError("`name` must be the name of a data set", received=repr(name))
     if not isinstance(validation, (int, float)) or not 0 <= validation < 1:
         raise DataError(
             "`validation` must be a fraction of the training images",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -29,6 +32,15 @@ def logits_too(input_shape, num_classes):
 
 def fails(input_shape, num_classes):
     return []
+
+def takes_nothing():
+    return []
+
+def breaks(input_shape, num_classes):
+    return {}["models"]
+
+def too_many_classes(input_shape, num_classes):
+    return make(input_shape, num_classes + 1)
 
 number = 3
 """
@@ -78,7 +90,23 @@ BAD_INPUT = {
         "--clusters says nothing to --method fulldata",
     ),
     "no .keras": (["train", "v5", "digits", "--output", "e.h5"], "must be a .keras file"),
+    "a folder to write": (
+        ["train", "v5", "digits", "--output", "{folder}.keras"],
+        "empty.keras` is a folder",
+    ),
+    "no picture": (["train", "v5", "digits", "--plot", "p.foo"], "`p.foo` has not the ending"),
+    "demo, no picture": (["demo", "--plot", "p.foo"], "`p.foo` has not the ending"),
     "no folder": (["train", "v5", "digits", "--plot", "no/p.png"], "no folder `no`"),
+    "a function without arguments": (
+        ["train", "{file}:takes_nothing", "digits"],
+        "takes_nothing`: The function fails. Expected: a function of (input_shape, num_classes)",
+    ),
+    "a function that breaks": (["inspect", "{file}:breaks"], "Received: KeyError: 'models'"),
+    "other classes": (
+        ["train", "{file}:too_many_classes", "digits"],
+        "Member `narrow` does not tell the classes of the data. Expected: one output of shape"
+        " (10,). Received: [(11,)]",
+    ),
     "demo, no folder": (["demo", "--plot", "no/p.png"], "There is no folder `no`"),
     "empty folder": (["inspect", "{folder}"], "There are no .keras files"),
     "no file": (["inspect", "{folder}/none.py:make"], "There is no file"),
@@ -111,6 +139,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.keras").mkdir()
     file = make.rpartition(":")[0]
     filled = [
         text.replace("{folder}", str(tmp_path / "empty")).replace("{file}", file)
@@ -200,3 +229,24 @@ def test_demo_ends_with_tables_and_a_picture(
     assert plot.stat().st_size > 50_000
     for text in ("inherited", "deviation", "ensemble accuracy", "best member", "mother", str(plot)):
         assert text in printed
+
+
+def test_files_may_have_names_that_members_cannot(
+    make: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    for name, units in (("one model", 4), ("größe 2", 6)):
+        zoo.mlp((4,), 2, (units,)).save(models / f"{name}.keras")
+    assert main(["inspect", str(models), "--brief"]) == 0
+    said = capsys.readouterr().out
+    assert "one_model" in said and "gr__e_2" in said
+
+
+def test_notices_of_tensorflow_are_not_shown() -> None:
+    """It writes them past Python, so that only another process shows them."""
+    command = [sys.executable, "-m", "keras_mothernets", "train", "v6", "digits"]
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "no ensemble `v6`" in done.stderr

@@ -177,3 +177,8 @@ def test_validation_must_be_a_fraction(validation: object) -> None:
 def test_too_few_validation_images_for_all_classes() -> None:
     with pytest.raises(MotherNetsError, match="`digits`: 1 of 1438 examples"):
         datasets.load("digits", validation=0.001)
+
+
+def test_a_data_set_without_a_name() -> None:
+    with pytest.raises(DataError, match="`name` must be the name.*None"):
+        datasets.load(None)  # type: ignore[arg-type]

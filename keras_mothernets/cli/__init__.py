@@ -6,16 +6,19 @@ are answered at once.
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import importlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from keras_mothernets.cli.parser import build_parser
 from keras_mothernets.errors import MotherNetsError
 
 USER_ERROR = 2  # the exit code of argparse for bad arguments
+STDERR = 2  # number of its file
 INTERRUPTED = 130  # the shell's own for Ctrl-C
 
 
@@ -26,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments after the program's name; those of the process by default.
 
     Returns:
-        The exit code: 0, or 2 after one sentence about what was wrong with the arguments or
-        the data.
+        The exit code: 0; 2 after one sentence about what was wrong with the arguments or the
+        data; 130 after Ctrl-C.
 
     Raises:
         SystemExit: By argparse, after `--help`, `--version` or arguments that do not parse.
@@ -41,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # nothing about the user's run.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    command = importlib.import_module(f"keras_mothernets.cli.{arguments.command}")
+    with _without_notices():
+        command = importlib.import_module(f"keras_mothernets.cli.{arguments.command}")
     try:
         command.run(arguments)
     except MotherNetsError as error:
@@ -53,7 +57,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _how_to_go_on(arguments: object) -> str:
-    if getattr(arguments, "run_dir", None) is None:
+@contextlib.contextmanager
+def _without_notices() -> Iterator[None]:
+    """Keep TensorFlow's notices of its start from the user: they are written past Python.
+
+    Errors are exceptions, so they are seen all the same.
+    """
+    sys.stderr.flush()
+    kept = os.dup(STDERR)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STDERR)
+    try:
+        yield
+    finally:
+        os.dup2(kept, STDERR)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _how_to_go_on(arguments: argparse.Namespace) -> str:
+    if not hasattr(arguments, "run_dir"):
+        return "Nothing was kept."
+    if arguments.run_dir is None:
         return "Nothing was kept; with --run-dir a run can go on where it stopped."
     return "The same command goes on where it stopped."

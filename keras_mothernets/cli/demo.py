@@ -11,7 +11,6 @@ from keras_mothernets import datasets, reporting, zoo
 from keras_mothernets.cli.optimizers import OptimizerOfJob
 from keras_mothernets.cli.train import compile_for
 from keras_mothernets.datasets import Dataset
-from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.member import Member
 from keras_mothernets.methods import FullData, Method, MotherNets
 
@@ -37,8 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         MotherNetsError: The picture cannot be written.
     """
-    if not arguments.plot.parent.is_dir():
-        raise MotherNetsError(f"There is no folder `{arguments.plot.parent}` for the picture")
+    reporting.check_picture(arguments.plot)
     keras.utils.set_random_seed(arguments.seed)  # the initial weights of the networks
     data = datasets.load("digits", seed=arguments.seed)
     members = demo_members(data)

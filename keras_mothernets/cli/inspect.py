@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from keras_mothernets.cli.sources import load_ensemble
 from keras_mothernets.clustering import Cluster, cluster
-from keras_mothernets.errors import naming
 from keras_mothernets.graph import read
 from keras_mothernets.member import Member
 from keras_mothernets.surgery import explain
@@ -27,12 +27,11 @@ def run(arguments: argparse.Namespace) -> None:
     members = load_ensemble(
         arguments.ensemble, arguments.input_shape, arguments.num_classes, width=arguments.width
     )
+    clusters = cluster(members, arguments.clusters)
     for member in members:
-        with naming(f"member `{member.label}`"):
-            architecture = read(member.model)
         if not arguments.brief:
-            print(f"{architecture}\n")
-    for number, found in enumerate(cluster(members, arguments.clusters), start=1):
+            print(f"{replace(read(member.model), name=member.label)}\n")
+    for number, found in enumerate(clusters, start=1):
         print(_describe(number, found, members, brief=arguments.brief))
 
 

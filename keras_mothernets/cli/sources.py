@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import keras
 from keras_mothernets import graph, zoo
 from keras_mothernets.errors import MotherNetsError, naming
 from keras_mothernets.member import Member, as_members
+from keras_mothernets.training.losses import PROBABILITIES
 
 # Ensembles that the command line knows by name.
 ZOO: dict[str, Callable[..., list[Member]]] = {"v5": zoo.v5}
@@ -34,38 +36,68 @@ def load_ensemble(
     Raises:
         MotherNetsError: The source is none of these, or what it gives are no models.
     """
+    check_source(source, **zoo_options)
     if source in ZOO:
         return ZOO[source](input_shape, num_classes, **zoo_options)
+    if Path(source).is_dir():
+        return _from_folder(Path(source))
+    file, _, function = source.rpartition(":")
+    with naming(f"`{source}`"):
+        made = _called(_function(Path(file), function), input_shape, num_classes)
+        return as_members(made)
+
+
+def check_source(source: str, **zoo_options: Any) -> None:
+    """Whether there is such a source, as far as it can be known without opening it.
+
+    Raises:
+        MotherNetsError: There is none, or the options are not for it.
+    """
+    if source in ZOO:
+        return
     if zoo_options.get("augment") or zoo_options.get("width", 1.0) != 1.0:
         raise MotherNetsError(
             f"--augment and --width change networks of the zoo only, and `{source}` is not one",
             expected="one of " + ", ".join(f"`{name}`" for name in ZOO),
         )
-    if Path(source).is_dir():
-        return _from_folder(Path(source))
-    file, separator, function = source.rpartition(":")
-    if separator and file.endswith(".py"):
-        with naming(f"`{source}`"):
-            return as_members(_function(Path(file), function)(input_shape, num_classes))
-    raise MotherNetsError(
-        f"There is no ensemble `{source}`",
-        expected=f"a name of the zoo ({', '.join(ZOO)}), a folder of .keras files, or "
-        "file.py:function",
-    )
+    file, separator, _ = source.rpartition(":")
+    if not Path(source).is_dir() and not (separator and file.endswith(".py")):
+        raise MotherNetsError(
+            f"There is no ensemble `{source}`",
+            expected=f"a name of the zoo ({', '.join(ZOO)}), a folder of .keras files, or "
+            "file.py:function",
+        )
+
+
+def check_classes(members: list[Member], num_classes: int) -> None:
+    """All members must tell as many classes as the data have.
+
+    Raises:
+        MotherNetsError: One does not.
+    """
+    for member in members:
+        shape = tuple(member.model.outputs[0].shape)[1:]
+        if len(member.model.outputs) != 1 or shape != (num_classes,):
+            raise MotherNetsError(
+                f"Member `{member.label}` does not tell the classes of the data",
+                expected=f"one output of shape {(num_classes,)}",
+                received=f"{[tuple(output.shape)[1:] for output in member.model.outputs]}",
+            )
 
 
 def gives_probabilities(model: keras.Model) -> bool:
-    """Whether a classifier ends in a softmax; otherwise its outputs are taken for logits."""
-    architecture = graph.read(model)
-    [last] = [node for node in architecture.nodes if architecture.outputs[0] in node.outputs]
-    return last.kind.lower() == "softmax"
+    """Whether a classifier ends in a softmax or the like; else its outputs are logits."""
+    return graph.last_activation(model) in PROBABILITIES
 
 
 def _from_folder(folder: Path) -> list[Member]:
     files = sorted(folder.glob("*.keras"))
     if not files:
         raise MotherNetsError(f"There are no .keras files in `{folder}`")
-    return as_members([Member(_load(file), name=file.stem) for file in files])
+    # A name may hold less than that of a file.
+    return as_members(
+        [Member(_load(file), name=re.sub(r"[^A-Za-z0-9_.-]", "_", file.stem)) for file in files]
+    )
 
 
 def _load(file: Path) -> keras.Model:
@@ -93,6 +125,19 @@ def _function(file: Path, name: str) -> Callable[..., Any]:
     if not callable(function):
         raise MotherNetsError(f"There is no function `{name}` in `{file}`")
     return function
+
+
+def _called(function: Callable[..., Any], input_shape: tuple[int, ...], num_classes: int) -> object:
+    try:
+        return function(input_shape, num_classes)
+    except MotherNetsError:
+        raise
+    except Exception as error:  # whatever the user's function does
+        raise MotherNetsError(
+            "The function fails",
+            expected="a function of (input_shape, num_classes) that returns a list of models",
+            received=f"{type(error).__name__}: {_first_line(error)}",
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -9,12 +9,18 @@ import keras
 
 from keras_mothernets import datasets, reporting
 from keras_mothernets.cli.optimizers import LEARNING_RATES, OptimizerOfJob
-from keras_mothernets.cli.sources import gives_probabilities, load_ensemble
+from keras_mothernets.cli.sources import (
+    check_classes,
+    check_source,
+    gives_probabilities,
+    load_ensemble,
+)
 from keras_mothernets.datasets import Dataset
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.member import Member
 from keras_mothernets.methods import FullData, MotherNets
 from keras_mothernets.training import History
+from keras_mothernets.training.files import check_writable
 
 METHOD_NAMES = {"mothernets": "MotherNets", "fulldata": "FullData"}
 
@@ -44,6 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
         width=arguments.width,
         augment=arguments.augment,
     )
+    check_classes(members, data.num_classes)
     method = make_method(arguments, members)
     compile_for(method, members, _optimizer(arguments))
     training = {"epochs": arguments.epochs, "batch_size": arguments.batch_size}
@@ -106,9 +113,11 @@ def _check(arguments: argparse.Namespace) -> None:
                 raise MotherNetsError(f"--{name} says nothing to --method fulldata")
     if arguments.output is not None and arguments.output.suffix != ".keras":
         raise MotherNetsError("--output must be a .keras file", received=f"`{arguments.output}`")
-    for path in (arguments.output, arguments.plot):
-        if path is not None and not path.parent.is_dir():
-            raise MotherNetsError(f"There is no folder `{path.parent}` to write `{path.name}` into")
+    check_source(arguments.ensemble, width=arguments.width, augment=arguments.augment)
+    if arguments.output is not None:
+        check_writable(arguments.output)
+    if arguments.plot is not None:
+        reporting.check_picture(arguments.plot)
 
 
 def _optimizer(arguments: argparse.Namespace) -> OptimizerOfJob:

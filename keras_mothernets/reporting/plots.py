@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.reporting.result import Result
 from keras_mothernets.reporting.style import FAINT, INK, MOTHER, colour, new_figure, tidy
+from keras_mothernets.training.files import check_writable
 
 
 def plot_results(results: Sequence[Result], path: str | Path, *, title: str = "") -> None:
@@ -193,6 +195,21 @@ def _method_line(axes: Axes, points: Sequence[Point], line_colour: str) -> None:
         points[0].method, (minutes[0], errors[0]), xytext=(-6, 8), textcoords="offset points",
         ha="right", fontsize=11, weight="bold", color=line_colour,
     )  # fmt: skip
+
+
+def check_picture(path: Path) -> None:
+    """Whether a picture can be written to a file, to be asked before hours of training.
+
+    Raises:
+        MotherNetsError: It cannot, or the ending is that of no format.
+    """
+    check_writable(path)
+    endings = sorted(FigureCanvasBase.filetypes)
+    if path.suffix.removeprefix(".").lower() not in endings:
+        raise MotherNetsError(
+            f"`{path}` has not the ending of a picture",
+            expected=f"one of {', '.join(f'.{ending}' for ending in endings)}",
+        )
 
 
 def _save(figure: object, path: str | Path) -> None:

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from keras_mothernets.errors import MotherNetsError
+
 UNFINISHED = ".unfinished-*"  # what a process leaves behind that is killed while it writes
 
 
@@ -39,6 +41,19 @@ def replace_atomically(path: Path, write: Callable[[Path], object]) -> None:
         _sync(path.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raise `MotherNetsError` unless a file can be made or replaced there."""
+    if not path.parent.is_dir():
+        problem = f"There is no folder `{path.parent}` to write `{path.name}` into"
+    elif path.is_dir():
+        problem = f"`{path}` is a folder, and a file is to be written there"
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        problem = f"`{path}` cannot be written"
+    else:
+        return
+    raise MotherNetsError(problem, fix="Choose another place")
 
 
 def sha256_of(path: Path) -> str:

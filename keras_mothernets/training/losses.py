@@ -91,7 +91,7 @@ _KINDS = {
 def doubt_about(loss: Any, model: keras.Model) -> str | None:
     """What a network ends in and its loss do not seem to go together; `None` if they do.
 
-    Keras trains such a pair without a word, and badly.
+    Keras trains such a pair, and badly.
 
     Args:
         loss: The `loss` argument of `compile`.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from keras_mothernets.zoo.parts import check_size, hidden_units
+from keras_mothernets.zoo.parts import check_list, check_size, hidden_units
 
 
 def mlp(
@@ -40,6 +40,8 @@ def mlp(
         >>> mlp((8, 8, 1), 10, hidden=(32, 16), scale=1 / 255).count_params()
         2778
     """
+    check_list("input_shape", input_shape)
+    check_list("hidden", hidden)
     for size in (*input_shape, num_classes, *hidden):
         check_size("input_shape, num_classes and hidden", size)
     check_size("width", width, whole=False)

@@ -187,6 +187,16 @@ def check_image_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
     return shape
 
 
+def check_list(name: str, value: object) -> None:
+    """Check that sizes come as a list or tuple.
+
+    Raises:
+        MotherNetsError: They do not.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise MotherNetsError(f"`{name}` must be a list", received=repr(value))
+
+
 def check_size(name: str, value: float, *, whole: bool = True) -> None:
     """Check that a number of units, filters or classes, or a multiplier, is positive.
 

@@ -13,6 +13,7 @@ from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.zoo.parts import (
     MOMENTUM,
     begin,
+    check_list,
     check_size,
     hidden_units,
     scaled_width,
@@ -70,6 +71,7 @@ def vgg(
     hidden layers of 4096 units, which would hold nine tenths of the parameters.
     """
     inputs, x = begin(input_shape, num_classes, width, augment)
+    check_list("blocks", blocks)
     if not blocks or not all(blocks):
         raise MotherNetsError("`blocks` must hold at least one block, each with a convolution")
     first_pooled = len(blocks) - _room_for_poolings(inputs.shape[1:])
@@ -114,6 +116,7 @@ def _head(x: Any, head: str | Sequence[int], width: float) -> Any:
             expected="'global_pooling' or the units of the hidden Dense layers",
             received=repr(head),
         )
+    check_list("head", head)
     for units in head:
         check_size("head", units)
     return hidden_units(layers.Flatten(name="flatten")(x), head, width)

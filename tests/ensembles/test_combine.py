@@ -217,6 +217,10 @@ def subclassed():
         (lambda: [mlp("a")], {"method": "weighted"}, "`weights` are missing"),
         (lambda: [mlp("a")], {"method": "weighted", "weights": [1, 2]}, "1 finite numbers"),
         (lambda: [mlp("a")], {"method": "weighted", "weights": [-1]}, "`weights` cannot be used"),
+        (lambda: [mlp("a")], {"method": "weighted", "weights": "ab"}, "`weights` cannot.*'ab'"),
+        (lambda: [mlp("a")], {"method": "weighted", "weights": {0: 1}}, "`weights` cannot"),
+        (lambda: [mlp("a")], {"method": "weighted", "weights": 5}, "`weights` cannot be used.*5"),
+        (lambda: [mlp("a")], {"name": "x/y"}, "name.*without `/`.*'x/y'"),
         (lambda: [mlp("a")], {"logits": "tanh"}, "`logits` cannot be used.*'tanh'"),
         (lambda: [mlp("a")], {"logits": {"kind": True}}, "`logits` names output `kind`"),
     ],
@@ -224,3 +228,76 @@ def subclassed():
 def test_what_cannot_be_combined_is_named(models, arguments, culprit):
     with pytest.raises((MotherNetsError, GraphError), match=culprit):
         combine(models(), **arguments)
+
+
+def compiled(model, loss):
+    model.compile(loss=loss)
+    return model
+
+
+def test_logits_and_probabilities_side_by_side():
+    """Each member by its own loss and last activation, whichever comes first."""
+    sparse = keras.losses.SparseCategoricalCrossentropy
+    first = compiled(mlp("logits", activation=None), sparse(from_logits=True))
+    second = compiled(mlp("probabilities"), sparse())
+    third = compiled(mlp("both"), sparse(from_logits=True))  # as Keras lets one do
+    expected = np.mean([softmax(predicted(first)), predicted(second), predicted(third)], 0)
+    for models in ([first, second, third], [third, second, first]):
+        np.testing.assert_allclose(predicted(combine(models)), expected, atol=1e-6)
+
+
+class Derived(keras.losses.BinaryCrossentropy):
+    """A loss of the user's that is one of Keras'."""
+
+
+class Own(keras.losses.Loss):
+    def __init__(self, from_logits=True, **options):
+        super().__init__(**options)
+        self.from_logits = from_logits
+
+    def call(self, y_true, y_pred):
+        return keras.ops.mean((y_true - y_pred) ** 2, axis=-1)
+
+
+@pytest.mark.parametrize("loss", [Derived(from_logits=True), Own()], ids=["derived", "own"])
+def test_logits_of_a_loss_of_ones_own(loss):
+    models = [compiled(model, loss) for model in members(units=1, activation=None)]
+    np.testing.assert_allclose(
+        predicted(combine(models)), outputs(models, sigmoid).mean(0), atol=1e-6
+    )
+    several = [compiled(model, loss) for model in members(units=3, activation=None)]
+    if isinstance(loss, Own):
+        with pytest.raises(MotherNetsError, match='`logits="softmax"` or `logits="sigmoid"`'):
+            combine(several)
+        ensemble = combine(several, logits="sigmoid")
+    else:
+        ensemble = combine(several)
+    np.testing.assert_allclose(predicted(ensemble), outputs(several, sigmoid).mean(0), atol=1e-6)
+
+
+def raw_sigmoid(name, units):
+    x = keras.Input((4,))
+    return keras.Model(x, keras.ops.sigmoid(L.Dense(units)(x)), name=name)
+
+
+def test_votes_behind_other_sigmoids():
+    for models in (
+        [raw_sigmoid(name, 3) for name in "abc"],
+        members(activation="hard_sigmoid"),
+        [compiled(m, "binary_crossentropy") for m in members(activation="linear")],
+    ):
+        votes = (outputs(models) > 0.5).mean(0)
+        np.testing.assert_allclose(predicted(combine(models, "vote")), votes, atol=1e-6)
+
+
+def test_names_that_inputs_outputs_and_members_want():
+    def net(name, hidden):
+        x = keras.Input((4,), name="image")
+        return keras.Model(x, L.Dense(3, name="cls")(L.Dense(hidden)(x)), name=name)
+
+    models = [net(name, n) for n, name in enumerate(("image", "image_2", "cls"), start=2)]
+    ensemble = combine(models)
+    assert [tensor.name for tensor in ensemble.inputs] == ["image"]
+    assert ensemble.output_names == ["cls"]
+    names = [layer.name for layer in ensemble.layers]
+    assert names == ["image", "image_3", "image_2", "cls_2", "cls"]

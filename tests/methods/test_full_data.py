@@ -1,5 +1,7 @@
 """Whole runs of independent training, against what `keras.Model.fit` gives."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -594,3 +596,85 @@ def test_a_plan_says_what_would_be_done_and_trains_nothing(mlp, data, count_fits
     assert [(job.name, job.epochs, job.steps) for job in plan] == [("a", 2, 10), ("b", 5, 25)]
     assert "b" in str(plan)
     assert count_fits == []
+
+
+class OwnStep(keras.Model):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+class OwnLoss(keras.Sequential):
+    def compute_loss(self, *arguments, **options):
+        return 2 * super().compute_loss(*arguments, **options)
+
+
+def test_training_of_a_models_own_is_refused(mlp):
+    x = keras.Input((4,))
+    for model, verb in (
+        (OwnStep(x, keras.layers.Dense(3)(x), name="odd"), "train_step"),
+        (OwnLoss([x, *mlp().layers], name="odd"), "compute_loss"),
+    ):
+        with pytest.raises(km.MotherNetsError, match=f"Member `odd` has a `{verb}` of its own"):
+            km.FullData([mlp(), model])
+
+
+@pytest.mark.filterwarnings("ignore:.*received `from_logits=True`")  # Keras has its own warning
+@pytest.mark.parametrize(
+    ("activation", "from_logits", "words"),
+    [("softmax", True, "ends in softmax"), (None, False, "ends without an activation")],
+)
+def test_a_loss_that_does_not_go_with_the_last_layer_is_warned_of(
+    mlp, data, activation, from_logits, words
+):
+    method = km.FullData([mlp("net", activation=activation)])
+    method.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits))
+    with pytest.warns(UserWarning, match=f"Member `net`: output `.*` {words}"):
+        method.fit(*data, epochs=1, verbose=0)
+
+
+def test_metrics_of_an_ensemble_are_told_apart_by_output(data):
+    """One output of logits, one of probabilities, each with thresholds of its own kind."""
+
+    def net(name, hidden):
+        x = keras.Input((4,))
+        h = keras.layers.Dense(hidden, activation="relu")(x)
+        first = keras.layers.Dense(1, name="logit")(h)
+        second = keras.layers.Dense(1, activation="sigmoid", name="share")(h)
+        return keras.Model(x, [first, second], name=name)
+
+    x, classes = data
+    y = [(classes > 0).astype("float32"), (classes > 1).astype("float32")]
+    binary = keras.losses.BinaryCrossentropy
+    metrics = keras.metrics
+    method = km.FullData([net("a", 4), net("b", 5)])
+    method.compile(
+        "adam",
+        [binary(from_logits=True), binary()],
+        [
+            [metrics.BinaryAccuracy(threshold=0.0, name="hit"),
+             metrics.Recall(thresholds=0.0, name="found")],
+            [metrics.BinaryAccuracy(name="hit")],
+        ],
+    )  # fmt: skip
+    method.fit(x, y, epochs=3, verbose=0)
+    ensemble = method.ensemble()
+    first, second = (np.ravel(part) > 0.5 for part in ensemble.predict(x, verbose=0))
+    found = ensemble.evaluate(x, y, verbose=0, return_dict=True)
+    assert found["logit_hit"] == pytest.approx(np.mean(first == y[0]))
+    assert found["logit_found"] == pytest.approx(np.mean(first[y[0] > 0]))
+    assert found["share_hit"] == pytest.approx(np.mean(second == y[1]))
+
+
+def test_what_logits_mean_can_be_said_where_the_loss_does_not_tell(mlp, data):
+    def own(y_true, y_pred, from_logits=False):
+        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits)
+
+    method = km.FullData([mlp("a", activation=None), mlp("b", (5,), activation=None)])
+    method.compile("adam", functools.partial(own, from_logits=True))
+    method.fit(*data, epochs=1, verbose=0)
+    with pytest.raises(km.MotherNetsError, match='logits="softmax"'):
+        method.ensemble()
+    given = method.ensemble(logits="softmax").predict(data[0], verbose=0)
+    np.testing.assert_allclose(given.sum(-1), 1, atol=1e-5)
+    with pytest.raises(km.MotherNetsError, match="cannot vote"):
+        method.ensemble("vote")

@@ -375,3 +375,36 @@ def test_members_without_a_common_network_are_named_before_anything_trains(mlp, 
     with pytest.raises(km.MotherNetsError, match="`odd`"):
         fitted([mlp("a"), odd], data)
     assert count_fits == []
+
+
+def frozen(mlp, name, hidden, base):
+    x = keras.Input((4,))
+    h = keras.layers.Dense(hidden, activation="relu")(base(x))
+    return keras.Model(x, keras.layers.Dense(3, activation="softmax")(h), name=name)
+
+
+def test_a_frozen_base_that_all_share_stays_as_it_was(mlp, data):
+    base = mlp("base", (5,), activation="tanh")
+    base.trainable = False
+    before = base.get_weights()
+    method = km.MotherNets([frozen(mlp, "a", 4, base), frozen(mlp, "b", 6, base)])
+    method.compile("adam", "sparse_categorical_crossentropy")
+    method.fit(*data, epochs=2, verbose=0)
+    for member in method.members:
+        kept = member.get_layer("base").get_weights()
+        assert all(np.array_equal(ours, its) for ours, its in zip(kept, before, strict=True))
+
+
+def test_frozen_weights_that_would_be_lost_are_refused(mlp, data, count_fits):
+    bases = [mlp(f"base{n}", (5,), activation="tanh") for n in range(2)]
+    for base in bases:
+        base.trainable = False
+    members = [
+        frozen(mlp, name, n, base)
+        for n, (name, base) in enumerate(zip("ab", bases, strict=True), 4)
+    ]
+    method = km.MotherNets(members)
+    method.compile("adam", "sparse_categorical_crossentropy")
+    with pytest.raises(km.MotherNetsError, match="Member `.`: Layer `base./.*would be lost"):
+        method.fit(*data, epochs=1, verbose=0)
+    assert not count_fits

@@ -34,3 +34,8 @@ def test_scale_divides_the_inputs() -> None:
 def test_sizes_must_be_whole_and_positive(hidden: tuple) -> None:
     with pytest.raises(MotherNetsError, match="must be a whole number of at least 1"):
         zoo.mlp((4,), 2, hidden=hidden)
+
+
+def test_hidden_layers_must_be_a_list() -> None:
+    with pytest.raises(MotherNetsError, match="`hidden` must be a list.*5"):
+        zoo.mlp((4,), 2, hidden=5)  # type: ignore[arg-type]

@@ -115,6 +115,8 @@ BAD_INPUT = {
     "no width": ({"width": 0}, "`width` must be a number greater than 0"),
     "no blocks": ({"blocks": []}, "`blocks` must hold at least one block"),
     "empty block": ({"blocks": [[(3, 4)], []]}, "`blocks` must hold at least one block"),
+    "a name for blocks": ({"blocks": "VGG16"}, "`blocks` must be a list.*'VGG16'"),
+    "a number for a head": ({"head": 4}, "`head` must be a list.*4"),
     "no filters": ({"blocks": [[(3, 0)]]}, "`filters` must be"),
     "half a kernel": ({"blocks": [[(1.5, 4)]]}, "`kernel size` must be"),
     "unknown head": ({"head": "flatten"}, "`head` is unknown.*Received: 'flatten'"),
