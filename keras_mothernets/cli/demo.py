@@ -11,6 +11,7 @@ from keras_mothernets import datasets, reporting, zoo
 from keras_mothernets.cli.optimizers import OptimizerOfJob
 from keras_mothernets.cli.train import compile_for
 from keras_mothernets.datasets import Dataset
+from keras_mothernets.graph import counted
 from keras_mothernets.member import Member
 from keras_mothernets.methods import FullData, Method, MotherNets
 
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments: As parsed by `cli.parser`.
 
     Raises:
-        MotherNetsError: The picture cannot be written.
+        MotherNetsError: The picture cannot be written there.
     """
     reporting.check_picture(arguments.plot)
     keras.utils.set_random_seed(arguments.seed)  # the initial weights of the networks
@@ -42,13 +43,13 @@ def run(arguments: argparse.Namespace) -> None:
     members = demo_members(data)
     print(f"{data}\n{len(members)} networks: {', '.join(member.label for member in members)}")
 
-    print(f"\nFullData: every network from scratch, {arguments.epochs} epochs each")
+    print(f"\nFullData: every network from scratch, {counted(arguments.epochs, 'epoch')} each")
     method: Method = FullData(members, seed=arguments.seed)
     full_data = _train(method, members, data, arguments)
 
     print(
-        f"\nMotherNets: what they have in common for {arguments.epochs} epochs, then every network "
-        f"from there, {arguments.member_epochs} epochs each"
+        f"\nMotherNets: what they have in common for {counted(arguments.epochs, 'epoch')}, then "
+        f"every network from there, {counted(arguments.member_epochs, 'epoch')} each"
     )
     method = MotherNets(members, member_epochs=arguments.member_epochs, seed=arguments.seed)
     mother_nets = _train(method, members, data, arguments)

@@ -31,7 +31,7 @@ from keras_mothernets.graph.reader import (
     live_layers,
     read,
 )
-from keras_mothernets.graph.table import shape_text, text_table
+from keras_mothernets.graph.table import counted, shape_text, text_table
 from keras_mothernets.graph.tree import build_tree
 from keras_mothernets.graph.weight_decay import has_variables_without_decay, names_without_decay
 
@@ -55,6 +55,7 @@ __all__ = [
     "copy_layer",
     "copy_variables",
     "finish",
+    "counted",
     "flat_names",
     "has_variables_without_decay",
     "is_from_applications",

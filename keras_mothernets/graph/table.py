@@ -32,6 +32,16 @@ _SHOWN = (
 _USUAL = {"strides": 1, "dilation_rate": 1, "groups": 1, "depth_multiplier": 1}
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things.
+
+    Example:
+        >>> counted(1, "layer"), counted(2, "layer")
+        ('1 layer', '2 layers')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns of text, padded to equal width, with a rule under the header."""
     cells = [list(header), *[list(row) for row in rows]]
@@ -100,7 +110,7 @@ def _region_rows(
 ) -> list[tuple[str, str, str, str, str]]:
     if region.merge is None:
         count = len({node.layer.path for node in region.nodes})
-        head = (f"{indent}| kept whole, {count} layers", "", "", "", "")
+        head = (f"{indent}| kept whole, {counted(count, 'layer')}", "", "", "", "")
         return [head, *(_node_row(node, indent + "|  ", seen) for node in region.nodes)]
     rows = []
     for number, branch in enumerate(region.branches, start=1):

@@ -31,6 +31,11 @@ class Result:
     member_jobs: tuple[str, ...]
 
     @property
+    def has_mothers(self) -> bool:
+        """Whether there were mothers that are no members themselves."""
+        return any(row.role == "mother" for row in self.history.ledger)
+
+    @property
     def mother_seconds(self) -> float:
         """Wall clock seconds of the training of mothers that are no members themselves."""
         return self.history.ledger.total("mother")
@@ -111,16 +116,16 @@ def time_table(results: Sequence[Result]) -> str:
         results: Measured methods; the first is what the others are compared with.
 
     Returns:
-        Lines of text; the last column says how many times faster than the first a method was.
+        Lines of text; "speed" says how many times faster than the first a method was.
     """
     first = results[0]
     rows = [
         [
             result.name,
-            f"{result.mother_seconds:.1f} s",
+            f"{result.mother_seconds:.1f} s" if result.has_mothers else "",
             f"{result.member_seconds:.1f} s",
             f"{result.seconds:.1f} s",
-            f"{first.seconds / result.seconds:.2f} x" if result.seconds else "",
+            f"{first.seconds / result.seconds:.2f} x" if len(results) > 1 else "",
             f"{result.quality.accuracy:.2%}",
             f"{result.quality.best_member:.2%}",
             f"{result.quality.mean_member:.2%}",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import keras
 
 from keras_mothernets.errors import SurgeryError, naming
-from keras_mothernets.graph import Architecture, read, text_table
+from keras_mothernets.graph import Architecture, counted, read, text_table
 from keras_mothernets.member import Member, as_model
 from keras_mothernets.rules import (
     Copy,
@@ -111,7 +111,7 @@ class HatchPlan:
         rows = [_row(layer, self.maps) for layer in self.layers]
         head = (
             f"{self.member} from {self.mother}: inherits {100 * self.inherited:.1f} % of its"
-            f" parameters, inserts {len(self.inserted)} layers"
+            f" parameters, inserts {counted(len(self.inserted), 'layer')}"
         )
         return f"{head}\n{text_table(('layer', 'does', 'comes from', 'how'), rows)}"
 

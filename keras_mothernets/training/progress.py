@@ -9,12 +9,15 @@ from typing import Any, Protocol, Self
 
 import keras
 import rich.progress
+from rich.table import Column
 
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.training.clock import Clock, duration_text
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.record import JobRecord
+
+_LONGEST_NAME = 16
 
 
 class Progress(Protocol):
@@ -107,10 +110,14 @@ class Live(Silent):
 
     def __init__(self, plan: Plan) -> None:
         self._clock = Clock(plan)
+        # On a narrow terminal the note loses its end, and names and bars stay.
+        widest = min(_LONGEST_NAME, max(len(name) for name in ("all jobs", *map(_name, plan))))
+        name, note = Column(width=widest, no_wrap=True), Column(ratio=1, no_wrap=True)
         self._bars = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"),
-            rich.progress.BarColumn(bar_width=24),
-            rich.progress.TextColumn("{task.fields[note]}"),
+            rich.progress.TextColumn("{task.description}", table_column=name),
+            rich.progress.BarColumn(bar_width=12),
+            rich.progress.TextColumn("{task.fields[note]}", table_column=note),
+            expand=True,
         )
         self._plan = plan
         self._all = self._bars.add_task("all jobs", total=self._clock.total, note="")
@@ -156,6 +163,10 @@ class Live(Silent):
         left = duration_text(self._clock.seconds_left())
         note = f"{self._done}/{len(self._plan)} done, {left} left"
         self._bars.update(self._all, completed=self._clock.done, note=note)
+
+
+def _name(job: Job) -> str:
+    return job.name
 
 
 class ReportSteps(keras.callbacks.Callback):
