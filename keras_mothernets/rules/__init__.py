@@ -1,6 +1,8 @@
 """KNOW: one rule per layer family, behind one interface."""
 
 from keras_mothernets.rules.activation import ActivationRule
+from keras_mothernets.rules.axes import Atom, Axis, Concat, Paired, Product, axis_parts
+from keras_mothernets.rules.maps import Map, Maps
 from keras_mothernets.rules.passing import ElementwiseRule, PassRule, PreprocessingRule
 from keras_mothernets.rules.probe import probe_elementwise
 from keras_mothernets.rules.registry import check_rules, register_rule, rule_for
@@ -18,17 +20,7 @@ from keras_mothernets.rules.rule import (
     static_arguments,
     with_config,
 )
-from keras_mothernets.rules.spaces import (
-    Atom,
-    Axis,
-    Concat,
-    Map,
-    Maps,
-    Paired,
-    Product,
-    Spaces,
-    axis_parts,
-)
+from keras_mothernets.rules.spaces import Spaces
 
 __all__ = [
     "ActivationRule",

@@ -18,6 +18,7 @@ import numpy as np
 
 from keras_mothernets.graph import Node
 from keras_mothernets.rules.arguments import flag_of, same_places, tensors_of
+from keras_mothernets.rules.axes import Axis, Product
 from keras_mothernets.rules.rule import (
     Axes,
     Copy,
@@ -27,7 +28,7 @@ from keras_mothernets.rules.rule import (
     Split,
     with_config,
 )
-from keras_mothernets.rules.spaces import Axis, Product, Spaces
+from keras_mothernets.rules.spaces import Spaces
 
 _PLACE = "attention runs along it"
 _ARGUMENTS = ("query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask")

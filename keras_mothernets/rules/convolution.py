@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Node
+from keras_mothernets.rules.axes import Axis, Product
 from keras_mothernets.rules.kernels import kernel_offsets, transposed_kernel_offset
 from keras_mothernets.rules.rule import (
     Axes,
@@ -25,7 +26,7 @@ from keras_mothernets.rules.rule import (
     with_channels,
     with_config,
 )
-from keras_mothernets.rules.spaces import Axis, Product, Spaces
+from keras_mothernets.rules.spaces import Spaces
 
 _SPATIAL = "a convolution slides along it"
 

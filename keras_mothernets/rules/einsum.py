@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Node
+from keras_mothernets.rules.axes import Axis
 from keras_mothernets.rules.rule import (
     Axes,
     Copy,
@@ -17,7 +18,7 @@ from keras_mothernets.rules.rule import (
     Split,
     with_config,
 )
-from keras_mothernets.rules.spaces import Axis, Spaces
+from keras_mothernets.rules.spaces import Spaces
 
 
 class EinsumDenseRule(Rule):

@@ -7,8 +7,9 @@ from typing import Any
 
 from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Node
+from keras_mothernets.rules.axes import Axis
 from keras_mothernets.rules.rule import Axes, Refusal, Rule, Value
-from keras_mothernets.rules.spaces import Axis, Spaces
+from keras_mothernets.rules.spaces import Spaces
 
 _WHOLE = slice(None)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_mothernets.graph import Node
+from keras_mothernets.rules.axes import Axis, Concat
 from keras_mothernets.rules.rule import (
     Axes,
     Refusal,
@@ -15,7 +16,7 @@ from keras_mothernets.rules.rule import (
     same,
     static_arguments,
 )
-from keras_mothernets.rules.spaces import Axis, Concat, Spaces
+from keras_mothernets.rules.spaces import Spaces
 
 _COMMUTING = {"Add", "Multiply", "Average", "Maximum", "Minimum"}
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Node
+from keras_mothernets.rules.axes import Axis
 from keras_mothernets.rules.rule import Axes, Keep, Role, Rule, Value
-from keras_mothernets.rules.spaces import Axis, Spaces
+from keras_mothernets.rules.spaces import Spaces
 
 
 class PassRule(Rule):

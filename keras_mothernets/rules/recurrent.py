@@ -19,8 +19,9 @@ from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Layer, Node
 from keras_mothernets.graph.activations import from_config
 from keras_mothernets.rules.arguments import same_places, tensors_of
+from keras_mothernets.rules.axes import Axis, Concat, Product
 from keras_mothernets.rules.rule import Axes, Copy, Keep, Refusal, Role, Rule, Split
-from keras_mothernets.rules.spaces import Axis, Concat, Product, Spaces
+from keras_mothernets.rules.spaces import Spaces
 
 _TIME = "a recurrent layer runs along it"
 _ARGUMENTS = ("sequences", "initial_state", "mask")

@@ -23,7 +23,8 @@ import keras
 import numpy as np
 
 from keras_mothernets.graph import Activation, Node, Shape, TensorRef
-from keras_mothernets.rules.spaces import Axis, Spaces
+from keras_mothernets.rules.axes import Axis
+from keras_mothernets.rules.spaces import Spaces
 
 Axes = tuple[Axis, ...]
 

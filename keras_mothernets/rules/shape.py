@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Node
+from keras_mothernets.rules.axes import Atom, Axis, Product, axis_parts
 from keras_mothernets.rules.rule import (
     Axes,
     Refusal,
@@ -16,7 +17,7 @@ from keras_mothernets.rules.rule import (
     static_arguments,
     with_config,
 )
-from keras_mothernets.rules.spaces import Atom, Axis, Product, Size, Spaces, axis_parts
+from keras_mothernets.rules.spaces import Size, Spaces
 
 
 class FlattenRule(Rule):

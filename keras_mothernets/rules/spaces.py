@@ -14,76 +14,15 @@ Once the walk is over, every atom that is left free gets an index map
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from keras_mothernets.errors import SurgeryError
+from keras_mothernets.rules.axes import Atom, Axis, Concat, Product, axis_parts
+from keras_mothernets.rules.maps import Map, Maps
 
-
-@dataclass(frozen=True)
-class Atom:
-    """An axis that stands for itself, told by a number."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class Product:
-    """An axis that runs over several axes, the last one fastest (Flatten, depthwise)."""
-
-    factors: tuple[Axis, ...]
-
-
-@dataclass(frozen=True)
-class Concat:
-    """An axis made of axes one after the other (Concatenate)."""
-
-    parts: tuple[Axis, ...]
-
-
-@dataclass(frozen=True)
-class Paired:
-    """An axis that holds f(x) and f(-x) for every x, where f(x) - f(-x) = constant * x."""
-
-    axis: Axis
-    constant: float
-
-
-Axis = Atom | Product | Concat | Paired
 Size = int | None
-
-
-@dataclass(frozen=True)
-class Map:
-    """How the channels of a member come from those of the mother.
-
-    Args:
-        index: For each member channel the mother channel it copies, shape `(member_size,)`;
-            -1 for a channel that the mother lacks.
-        size: Number of channels in the mother.
-        sign: +1 or -1 for each member channel; None where all are +1.
-        constant: For an axis that holds f(x) and f(-x): the c of f(x) - f(-x) = c * x.
-    """
-
-    index: np.ndarray
-    size: int
-    sign: np.ndarray | None = None
-    constant: float | None = None
-
-    @property
-    def missing(self) -> np.ndarray:
-        """Positions of channels that the mother lacks."""
-        return np.flatnonzero(self.index < 0)
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether nothing is copied, moved or negated."""
-        return (
-            self.sign is None
-            and len(self.index) == self.size
-            and bool((self.index == np.arange(self.size)).all())
-        )
 
 
 @dataclass
@@ -279,7 +218,7 @@ class Spaces:
         """
         for axis, reason in self._alike:
             self._check_alike(axis, reason)
-        return Maps(self, {n: self._choose(n, seed) for n in range(len(self._entries))})
+        return Maps(self.find, {n: self._choose(n, seed) for n in range(len(self._entries))})
 
     def limits(self, axis: Axis) -> tuple[Size, Size]:
         """Largest mother size that this member allows, and the member's size."""
@@ -375,66 +314,6 @@ class Spaces:
             )
         for ours_part, theirs_part in zip(ours, theirs, strict=True):
             self.join(ours_part, theirs_part)
-
-
-@dataclass(frozen=True)
-class Maps:
-    """The index maps of a walk, for every axis."""
-
-    _spaces: Spaces
-    _atoms: dict[int, Map | None]
-
-    def __getitem__(self, axis: Axis) -> Map | None:
-        """The map of an axis; None where its size is not known, so that nothing may move."""
-        axis = self._spaces.find(axis)
-        if isinstance(axis, Atom):
-            return self._atoms[axis.number]
-        maps = [self[part] for part in axis_parts(axis)]
-        known = [part for part in maps if part is not None]
-        if len(known) < len(maps):
-            return None
-        if isinstance(axis, Paired):
-            return replace(known[0], constant=axis.constant)
-        return _product(known) if isinstance(axis, Product) else _concat(known)
-
-
-def axis_parts(axis: Axis) -> tuple[Axis, ...]:
-    """The axes of which an axis is made up; none for an atom."""
-    if isinstance(axis, Product):
-        return axis.factors
-    if isinstance(axis, Concat):
-        return axis.parts
-    return (axis.axis,) if isinstance(axis, Paired) else ()
-
-
-def _product(maps: list[Map]) -> Map:
-    index, size = np.zeros(1, dtype=np.int64), 1
-    sign: np.ndarray | None = None
-    for factor in maps:
-        lacking = (index[:, None] < 0) | (factor.index[None, :] < 0)
-        index = index[:, None] * factor.size + factor.index[None, :]
-        index = np.where(lacking, -1, index).reshape(-1)
-        if sign is not None or factor.sign is not None:
-            before = np.ones(len(index) // len(factor.index)) if sign is None else sign
-            own = np.ones(len(factor.index)) if factor.sign is None else factor.sign
-            sign = (before[:, None] * own[None, :]).reshape(-1)
-        size *= factor.size
-    constants = [factor.constant for factor in maps if factor.constant is not None]
-    return Map(index, size, sign, constants[0] if constants else None)
-
-
-def _concat(maps: list[Map]) -> Map:
-    offsets = np.cumsum([0, *[part.size for part in maps]])
-    index = np.concatenate(
-        [
-            np.where(part.index < 0, -1, part.index + offset)
-            for part, offset in zip(maps, offsets, strict=False)
-        ]
-    )
-    if all(part.sign is None for part in maps):
-        return Map(index, int(offsets[-1]))
-    signs = [np.ones(len(part.index)) if part.sign is None else part.sign for part in maps]
-    return Map(index, int(offsets[-1]), np.concatenate(signs))
 
 
 def _even_map(entry: _Entry) -> Map:

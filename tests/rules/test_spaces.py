@@ -8,7 +8,7 @@ from networks import _fresh_keras  # noqa: F401 (it takes the place of a costlie
 
 from keras_mothernets.errors import SurgeryError
 from keras_mothernets.rules import Map, Product, Spaces
-from keras_mothernets.rules.spaces import Concat
+from keras_mothernets.rules.axes import Concat
 
 
 def _index(spaces: Spaces, axis: object, seed: int = 0) -> np.ndarray:

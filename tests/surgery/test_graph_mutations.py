@@ -7,6 +7,7 @@ demand that is dropped lets through what was refused, which then deviates.
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -28,6 +29,7 @@ from keras_mothernets.rules.attention import (
     GroupQueryAttentionRule,
     HeadsRule,
 )
+from keras_mothernets.rules.axes import Product
 from keras_mothernets.rules.convolution import DepthwiseRule
 from keras_mothernets.rules.dense import DenseRule
 from keras_mothernets.rules.einsum import EinsumDenseRule
@@ -35,13 +37,16 @@ from keras_mothernets.rules.layer_normalization import UnitNormalizationRule
 from keras_mothernets.rules.merging import ElementwiseMergeRule
 from keras_mothernets.rules.recurrent import BidirectionalRule, RecurrentRule
 from keras_mothernets.rules.shape import FlattenRule, PermuteRule
-from keras_mothernets.rules.spaces import Product, Spaces
+from keras_mothernets.rules.spaces import Spaces
 from keras_mothernets.surgery import hatch, max_deviation
 
 arrays = importlib.import_module("keras_mothernets.surgery.arrays")
 correspondence = importlib.import_module("keras_mothernets.surgery.correspondence")
 plan = importlib.import_module("keras_mothernets.surgery.plan")
 shape = importlib.import_module("keras_mothernets.rules.shape")
+merging = importlib.import_module("keras_mothernets.rules.merging")
+tree = importlib.import_module("keras_mothernets.graph.tree")
+maps = importlib.import_module("keras_mothernets.rules.maps")
 spaces = importlib.import_module("keras_mothernets.rules.spaces")
 
 EXACT, CAUGHT = 1e-10, 1e-6
@@ -170,18 +175,18 @@ def dotted(x: Any, w: Any) -> Any:
 
 
 def _no_offsets_in_concatenations(patch: pytest.MonkeyPatch) -> None:
-    concat = spaces._concat
+    concat = maps._concat
 
     def fault(maps: Any) -> Any:
         found = concat(maps)
         return replace(found, index=np.concatenate([part.index for part in maps]))
 
-    patch.setattr(spaces, "_concat", fault)
+    patch.setattr(maps, "_concat", fault)
 
 
 def _concatenations_the_other_way_round(patch: pytest.MonkeyPatch) -> None:
-    concat = spaces._concat
-    patch.setattr(spaces, "_concat", lambda maps: concat(maps[::-1]))
+    concat = maps._concat
+    patch.setattr(maps, "_concat", lambda maps: concat(maps[::-1]))
 
 
 def _branches_not_joined(patch: pytest.MonkeyPatch) -> None:
@@ -374,7 +379,7 @@ def _identity_with_its_channels_turned(patch: pytest.MonkeyPatch) -> None:
     )  # fmt: skip
 
 
-def _drop(rule: type, name: str, value: Any) -> Patch:
+def _drop(rule: Any, name: str, value: Any) -> Patch:
     def apply(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(rule, name, value)
 
@@ -383,6 +388,45 @@ def _drop(rule: type, name: str, value: Any) -> Patch:
 
 def _no_pins(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Spaces, "pin", lambda self, axis, reason: None)
+
+
+def one_minus(x: Any, w: Any) -> Any:
+    x = stream(x, w)
+    return w(x - 1.0, 1.0 - x)
+
+
+def split_behind_norm(x: Any, w: Any) -> Any:
+    x = LN()(layers.Dense(2 * w(4, 6))(x))
+    return layers.Dense(3, activation="tanh")(layers.Reshape((2, w(4, 6)))(x))
+
+
+def joined_under_norm(x: Any, w: Any) -> Any:
+    return LN()(layers.Concatenate()([layers.Dense(w(2, 4))(x), layers.Dense(4)(x)]))
+
+
+def twice(x: Any, w: Any) -> Any:
+    x = stream(x, w)
+    y = layers.Dense(w(3, 5))(x)
+    return w(x, layers.Add()([x, x, y]))
+
+
+def _unevenly_refined(patch: pytest.MonkeyPatch) -> None:
+    def fault(self: Any, atom: Any, sizes: Any) -> Any:
+        factors = tuple(self.new(*pair) for pair in sizes)
+        self._entries[atom.number].replaced_by = Product(factors)
+        return factors
+
+    patch.setattr(Spaces, "refine", fault)
+
+
+def _branches_told_by_tensor(patch: pytest.MonkeyPatch) -> None:
+    """A merge is cut into branches even if it reads one of them twice."""
+    source = inspect.getsource(tree._item)
+    cut = source.replace("if len(set(merge.inputs)) < len(merge.inputs):", "if False:")
+    assert cut != source
+    scope = dict(vars(tree))
+    exec(compile(cut, "fault", "exec", flags=annotations.compiler_flag), scope)
+    patch.setattr(tree, "_item", scope["_item"])
 
 
 _same_axes: Any = lambda self, mother, member, inputs, known: (inputs[0],)  # noqa: E731
@@ -460,6 +504,14 @@ DEMANDS: dict[str, tuple[Patch, Any, Body]] = {
         _drop(AttentionRule, "contract", lambda self, *args: None), SEQUENCE, attention,
     ),
     "dot of other widths": (_no_pins, VECTOR, dotted),
+    "a constant on the other side": (
+        _drop(merging, "static_arguments", lambda node: {}), VECTOR, one_minus,
+    ),
+    "uneven copies behind a reshape": (_unevenly_refined, VECTOR, split_behind_norm),
+    "joined axes normalised in other proportions": (
+        _drop(Spaces, "_check_alike", lambda self, *args: None), VECTOR, joined_under_norm,
+    ),
+    "a tensor added twice": (_branches_told_by_tensor, VECTOR, twice),
 }  # fmt: skip
 
 

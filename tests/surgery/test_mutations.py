@@ -17,7 +17,7 @@ from rule_cases import CASES
 
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.graph import Activation
-from keras_mothernets.rules import Copy, Keep, Map, Split, Statistics
+from keras_mothernets.rules import Copy, Keep, Map, Product, Split, Statistics
 from keras_mothernets.rules.convolution import (
     ConvolutionRule,
     DepthwiseRule,
@@ -29,12 +29,12 @@ from keras_mothernets.surgery import hatch, max_deviation
 
 arrays = importlib.import_module("keras_mothernets.surgery.arrays")
 kernels = importlib.import_module("keras_mothernets.rules.kernels")
-spaces = importlib.import_module("keras_mothernets.rules.spaces")
+maps = importlib.import_module("keras_mothernets.rules.maps")
 
 CAUGHT = 1e-6
 Patch = Callable[[pytest.MonkeyPatch], None]
 _split, _copy, _offset = arrays._split, arrays._copy, kernels.kernel_offset
-_product, _rebase = spaces._product, BatchNormalizationRule.rebase
+_product, _rebase = maps._product, BatchNormalizationRule.rebase
 
 
 def _no_split(patch: pytest.MonkeyPatch) -> None:
@@ -123,7 +123,7 @@ def _other_maps_for_readers(patch: pytest.MonkeyPatch) -> None:
 
 
 def _products_the_other_way_round(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(spaces, "_product", lambda maps: _product(maps[::-1]))
+    patch.setattr(maps, "_product", lambda maps: _product(maps[::-1]))
 
 
 def _statistics_not_copied(patch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def _multiplier_before_channels(patch: pytest.MonkeyPatch) -> None:
     def swapped(self: Any, *args: Any) -> Any:
         found = roles(self, *args)
         bias = found["bias"][0]
-        axis = spaces.Product(bias.axis.factors[::-1])
+        axis = Product(bias.axis.factors[::-1])
         return {**found, "bias": (Copy(axis, odd=True),)}
 
     patch.setattr(DepthwiseRule, "roles", swapped)
