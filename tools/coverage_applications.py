@@ -13,6 +13,7 @@ be stopped and started.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -92,6 +93,7 @@ def measure(name: str) -> parts.Row:
         return row
     reference = parts.Reference(model)
     row["deepened"] = deepen(model, architecture, reference)
+    gc.collect()
     widened, row["widened"] = widen(model, architecture, reference)
     if widened is not None:
         row[SECTION.columns[-2]] = mother(model, widened, reference)
@@ -164,6 +166,7 @@ def repeat(model: Any, places: Sequence[str], reference: parts.Reference) -> str
             deepened = km.deepen(model, after=layer)
         except MotherNetsError as error:
             reasons.append(f"refused: {parts.sentence(error)}")
+            gc.collect()  # what was built of it is cyclic, and may be gigabytes
             continue
         return f"`{layer}`, {reference.shown(reference.deviation(deepened))}"
     return reasons[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import subprocess
@@ -177,6 +178,7 @@ class Reference:
         self._inputs = random_inputs(read(model), batch_size=examples, seed=0, dtype="float64")
         self._outputs = self._run(model, self._inputs)
         self.rounding = self._worst(self._run(_nudged(model), self._inputs))
+        gc.collect()  # the copy is cyclic
 
     def deviation(self, other: Any) -> float:
         """As `max_deviation`, with the model's own outputs computed only once."""
