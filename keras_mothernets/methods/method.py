@@ -175,8 +175,8 @@ class Method(abc.ABC):
                 that returns a list of them.
             verbose: 0 silent; 1 or "auto" a live display, or lines where there is no terminal;
                 2 lines.
-            run_dir: Folder that keeps the run. An unfinished run of the same plan goes on where
-                it stopped, a finished one gives its result and trains nothing. A run of another
+            run_dir: Folder that keeps the run. An unfinished run of the same plan goes on after
+                its last epoch, a finished one gives its result and trains nothing. A run of another
                 plan is refused; networks, data, settings, callbacks and the code of your own
                 functions belong to the plan. Other initial weights are only warned of.
             executor: Runs the jobs; `Local()` by default.

@@ -65,20 +65,29 @@ class StopOnBadLoss(keras.callbacks.Callback):
 
 
 class EpochLogs(keras.callbacks.Callback):
-    """Keeps what Keras says at the end of each epoch."""
+    """Keeps what Keras says at the end of each epoch.
 
-    def __init__(self) -> None:
+    Args:
+        epochs: What it said of the epochs that an earlier process has trained.
+    """
+
+    def __init__(self, epochs: Sequence[dict[str, float]] = ()) -> None:
         super().__init__()
-        self._epochs: list[dict[str, float]] = []
+        self.epochs = list(epochs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Keep it."""
-        self._epochs.append({name: float(value) for name, value in (logs or {}).items()})
+        self.epochs.append({name: float(value) for name, value in (logs or {}).items()})
 
     def until(self, epoch: int | None) -> dict[str, float]:
         """The latest value of each metric up to an epoch, counted from 0; all epochs if `None`."""
-        epochs = self._epochs if epoch is None else self._epochs[: epoch + 1]
+        epochs = self.epochs if epoch is None else self.epochs[: epoch + 1]
         return {name: value for logs in epochs for name, value in logs.items()}
+
+    def history(self) -> dict[str, list[float]]:
+        """As in `keras.callbacks.History`: metric to a list with one value per epoch."""
+        names = dict.fromkeys(name for logs in self.epochs for name in logs)
+        return {name: [logs[name] for logs in self.epochs if name in logs] for name in names}
 
 
 def kept_epoch(callbacks: Sequence[keras.callbacks.Callback]) -> int | None:

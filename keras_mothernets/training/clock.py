@@ -1,4 +1,4 @@
-"""The time that is left."""
+"""The time that a job has taken, and the time that is left."""
 
 from __future__ import annotations
 
@@ -6,6 +6,35 @@ import time
 
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.plan import Plan
+
+
+class Stopwatch:
+    """Seconds since it was made, and those of an earlier process.
+
+    Example:
+        >>> watch = Stopwatch()
+        >>> watch.add(60.0, 100.0)
+        >>> watch.wall_seconds >= 60.0, watch.cpu_seconds >= 100.0
+        (True, True)
+    """
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def add(self, wall_seconds: float, cpu_seconds: float) -> None:
+        """Count these seconds too."""
+        self._wall -= wall_seconds
+        self._cpu -= cpu_seconds
+
+    @property
+    def wall_seconds(self) -> float:
+        """Wall clock seconds."""
+        return time.perf_counter() - self._wall
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor seconds, over all cores."""
+        return time.process_time() - self._cpu
 
 
 class Clock:
@@ -28,10 +57,14 @@ class Clock:
 
     def advance(self, job: Job) -> None:
         """An epoch of a job is done."""
-        work = _work_per_epoch(job)
+        self.skip(job, 1)
+        self._timed += _work_per_epoch(job)
+
+    def skip(self, job: Job, epochs: int) -> None:
+        """Epochs of a job were done earlier."""
+        work = _work_per_epoch(job) * epochs
         self._of_job[job.name] = self._of_job.get(job.name, 0.0) + work
         self.done += work
-        self._timed += work
 
     def finish(self, job: Job, was_finished: bool) -> None:
         """A job is done, perhaps earlier than planned."""

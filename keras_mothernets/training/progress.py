@@ -35,6 +35,9 @@ class Progress(Protocol):
     def begin_job(self, job: Job) -> None:
         """A job begins."""
 
+    def resume_job(self, job: Job, epochs: int) -> None:
+        """The job that has begun goes on after so many epochs, which were done earlier."""
+
     def end_step(self, job: Job, epoch: int, step: int, logs: Mapping[str, float]) -> None:
         """A step has ended; epoch and step count from 0."""
 
@@ -55,6 +58,9 @@ class Silent:
         return None
 
     def begin_job(self, job: Job) -> None:
+        """Nothing."""
+
+    def resume_job(self, job: Job, epochs: int) -> None:
         """Nothing."""
 
     def end_step(self, job: Job, epoch: int, step: int, logs: Mapping[str, float]) -> None:
@@ -81,6 +87,11 @@ class Lines(Silent):
     def begin_job(self, job: Job) -> None:
         """Say which job begins."""
         print(f"{self._title(job)} {job.role}, {job.parameters:,} parameters, {job.start}")
+
+    def resume_job(self, job: Job, epochs: int) -> None:
+        """Say where it goes on."""
+        self._clock.skip(job, epochs)
+        print(f"{self._title(job)} goes on after epoch {epochs}/{job.epochs}")
 
     def end_epoch(self, job: Job, epoch: int, logs: Mapping[str, float]) -> None:
         """One line."""
@@ -137,6 +148,11 @@ class Live(Silent):
         self._bars.reset(self._one, total=total, description=job.name, note="", visible=True)
         self._show(job)
 
+    def resume_job(self, job: Job, epochs: int) -> None:
+        """Move both bars to where it goes on."""
+        self._clock.skip(job, epochs)
+        self._show_epochs(job, epochs, "")
+
     def end_step(self, job: Job, epoch: int, step: int, logs: Mapping[str, float]) -> None:
         """Move the second bar."""
         done = epoch * job.steps_per_epoch + step + 1 if job.steps_per_epoch else epoch
@@ -146,10 +162,7 @@ class Live(Silent):
     def end_epoch(self, job: Job, epoch: int, logs: Mapping[str, float]) -> None:
         """Move both bars."""
         self._clock.advance(job)
-        note = f"epoch {epoch + 1}/{job.epochs} {metrics_text(logs)}"
-        per_epoch = job.steps_per_epoch or 1
-        self._bars.update(self._one, completed=(epoch + 1) * per_epoch, note=note)
-        self._show(job)
+        self._show_epochs(job, epoch + 1, metrics_text(logs))
 
     def end_job(self, record: JobRecord, was_finished: bool) -> None:
         """Leave one line behind."""
@@ -158,6 +171,12 @@ class Live(Silent):
         how = "finished already" if was_finished else metrics_text(record.row.metrics)
         self._bars.console.print(f"{record.job.name} ({record.job.role}): {how}", highlight=False)
         self._show(record.job)
+
+    def _show_epochs(self, job: Job, epochs: int, text: str) -> None:
+        completed = epochs * (job.steps_per_epoch or 1)
+        note = f"epoch {epochs}/{job.epochs} {text}"
+        self._bars.update(self._one, completed=completed, note=note)
+        self._show(job)
 
     def _show(self, job: Job) -> None:
         left = duration_text(self._clock.seconds_left())

@@ -6,8 +6,16 @@
     jobs/<job>/history.csv     one line per epoch
     jobs/<job>/state.json      written last: the job is done when this says so and the
                                checksums of network and history agree
+    jobs/<job>/checkpoint/     while the job is trained: its state after the last epoch, in
+                               one file (`checkpoint.py`)
 
-Every file is written under another name, synced, and renamed. Nothing is a pickle.
+Every file is written under another name, synced, and renamed. Nothing is a pickle. A kill at
+any instant loses the epoch under way, and what is trained again gives the same numbers, bit for
+bit, as without the kill. Where epochs are so short that checkpoints would take more than a
+tenth of the time, it loses as many epochs as ten writes of a checkpoint last
+(`save_epochs.py`). What is not in the process' hands is not kept: a `tf.data.Dataset` that
+shuffles itself begins again with the order of its first pass, and a callback that knows
+something else than plain values makes its job begin again (`callback_states.py`).
 """
 
 from __future__ import annotations
@@ -26,6 +34,7 @@ from typing import Any
 import keras
 
 from keras_mothernets.errors import RunError, naming
+from keras_mothernets.training.checkpoint import CheckpointFile
 from keras_mothernets.training.files import (
     UNFINISHED,
     replace_atomically,
@@ -40,10 +49,11 @@ from keras_mothernets.training.store import empty_like
 
 STATE_VERSION = 1
 CHECKED = ("model.keras", "history.csv")  # files whose checksums are in `state.json`
+CHECKPOINT = "checkpoint/state.npz"
 
 
 class RunDirectory:
-    """Keeps finished jobs in a folder.
+    """Keeps finished jobs, and what is done of the others, in a folder.
 
     Args:
         path: The folder; made if it is not there. Nothing is read or written before `open`.
@@ -63,8 +73,8 @@ class RunDirectory:
     def open(self, plan: Plan) -> None:
         """Begin or take up the run of a plan.
 
-        Finished jobs stay finished if only the initial weights differ, since a script that sets
-        no seed has others each time; a warning names them.
+        Jobs stay finished, or go on, if only the initial weights differ, since a script that
+        sets no seed has others each time; a warning names them.
 
         Args:
             plan: The plan that is to be run.
@@ -77,8 +87,8 @@ class RunDirectory:
         stored = self.stored_plan()
         if stored is not None:
             self._check_same(stored, plan)
-        self._check_jobs(plan)
         self._plan = plan
+        self._check_jobs(plan)
         if stored is None:
             write_atomically(self.path / "plan.json", _json_bytes(plan.to_json()))
         self._write_ledger()
@@ -104,7 +114,8 @@ class RunDirectory:
     def record(self, job: Job) -> JobRecord | None:
         """The record of a job if it is finished and its network's checksum agrees.
 
-        A damaged job counts as not finished, with a warning, and is done again.
+        A damaged job counts as not finished, with a warning, and is done again. Of a whole one
+        the checkpoint is removed, if the process was killed before it could.
         """
         folder = self.folder(job)
         if not (folder / "state.json").exists():
@@ -123,7 +134,9 @@ class RunDirectory:
                 if sha256_of(folder / name) != state[_checksum_key(name)]:
                     raise ValueError(f"the checksum of {name} does not agree")
             history = _read_history((folder / "history.csv").read_text())
-            return JobRecord(job, history, LedgerRow(**state["row"]))
+            record = JobRecord(job, history, LedgerRow(**state["row"]))
+            self.checkpoint(job).remove()
+            return record
         except RunError:
             raise
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -154,12 +167,18 @@ class RunDirectory:
             }
             write_atomically(folder / "state.json", _json_bytes(state))
             self._write_ledger()
+            self.checkpoint(record.job).remove()
         except OSError as error:
             raise RunError(
                 f"Job `{record.job.name}` cannot be stored in `{folder}`",
                 received=f"{type(error).__name__}: {error.strerror}",
                 fix="Make room or remove what is in the way, and call `fit` again",
             ) from error
+
+    def checkpoint(self, job: Job) -> CheckpointFile:
+        """Where the job's state is kept after each epoch."""
+        path = self.folder(job) / CHECKPOINT
+        return CheckpointFile(path, job, self._opened.fingerprint_of(job))
 
     def load(self, job: Job, network: keras.Model) -> keras.Model:
         """The trained network, built from the one given here.
@@ -184,8 +203,9 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
-            for left in [*self.path.glob(UNFINISHED), *self.path.glob(f"jobs/*/{UNFINISHED}")]:
-                left.unlink()  # by a process that was killed while it wrote
+            for folder in ("", "jobs/*/", "jobs/*/checkpoint/"):
+                for left in self.path.glob(folder + UNFINISHED):
+                    left.unlink()  # by a process that was killed while it wrote
         except OSError as error:
             raise RunError(
                 f"Run directory `{self.path}` cannot be written",
@@ -211,19 +231,21 @@ class RunDirectory:
         for job in plan:
             self._check_folder(job)
             state = self._state(job)
-            if state is None or "plan" not in state:  # damaged, and done again
-                continue
-            if state["plan"] != plan.fingerprint_of(job):
+            if state is None or "plan" not in state:  # not finished, or damaged
+                began_with = self.checkpoint(job).initial_weights()
+            elif state["plan"] == plan.fingerprint_of(job):
+                began_with = state.get("initial_weights")
+            else:
                 raise RunError(
                     f"Run directory `{self.path}` holds job `{job.name}` of another plan",
                     expected="a job of the same network, data, settings and epochs",
                     fix="Choose another `run_dir`, or delete this one",
                 )
-            if state.get("initial_weights") != job.initial_weights:
+            if began_with not in (None, job.initial_weights):
                 others.append(f"`{job.name}`")
         if others:
             warnings.warn(
-                f"The initial weights differ from those that the finished jobs {', '.join(others)} "
+                f"The initial weights differ from those that the jobs {', '.join(others)} "
                 f"in `{self.path}` began with; what was trained from the others is kept",
                 stacklevel=4,
             )
@@ -231,10 +253,14 @@ class RunDirectory:
     def _check_folder(self, job: Job) -> None:
         folder = self.folder(job)
         in_the_way = [
-            path for path in (folder.parent, folder) if path.exists() and not path.is_dir()
+            path
+            for path in (folder.parent, folder, (folder / CHECKPOINT).parent)
+            if path.exists() and not path.is_dir()
         ]
         in_the_way += [
-            folder / name for name in (*CHECKED, "state.json") if (folder / name).is_dir()
+            folder / name
+            for name in (*CHECKED, "state.json", CHECKPOINT)
+            if (folder / name).is_dir()
         ]
         if in_the_way:
             raise RunError(

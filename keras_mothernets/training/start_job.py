@@ -17,6 +17,7 @@ import tensorflow as tf
 from keras_mothernets import surgery
 from keras_mothernets.errors import RunError, naming
 from keras_mothernets.graph import clone
+from keras_mothernets.training.checkpoint import Checkpoint
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.data.leaves import named_leaves
 from keras_mothernets.training.job import Hatch, Job
@@ -29,17 +30,19 @@ DEVIATION_ROWS = 64
 
 @dataclass(frozen=True)
 class Started:
-    """A network that is ready to be compiled.
+    """The network that a job begins or goes on with.
 
     Args:
         model: The network; it shares nothing with others.
         deviation: How far a hatched network is from its mother, `None` if not measured.
         hatch_seconds: Seconds that hatching and the measurement took.
+        checkpoint: What it goes on from, if the job began in an earlier process.
     """
 
     model: keras.Model
     deviation: float | None = None
     hatch_seconds: float = 0.0
+    checkpoint: Checkpoint | None = None
 
 
 def start_job(job: Job, context: RunContext, mother: keras.Model | None = None) -> Started:

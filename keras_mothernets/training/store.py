@@ -7,6 +7,7 @@ from typing import Protocol
 import keras
 
 from keras_mothernets.graph import clone
+from keras_mothernets.training.checkpoint import CheckpointFile
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.record import JobRecord
@@ -28,7 +29,11 @@ class Store(Protocol):
         ...
 
     def save(self, record: JobRecord, model: keras.Model) -> None:
-        """Keep a finished job."""
+        """Keep a finished job; its checkpoint is not needed any more."""
+        ...
+
+    def checkpoint(self, job: Job) -> CheckpointFile | None:
+        """Where a job's state is kept after each epoch; `None` if nowhere."""
         ...
 
     def load(self, job: Job, network: keras.Model) -> keras.Model:
@@ -69,6 +74,9 @@ class MemoryStore:
     def save(self, record: JobRecord, model: keras.Model) -> None:
         """Keep record and network."""
         self._finished[record.job.name] = (record, model)
+
+    def checkpoint(self, job: Job) -> None:
+        """Nowhere: the process that could go on is gone with it."""
 
     def load(self, job: Job, network: keras.Model) -> keras.Model:
         """The network that was saved."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import keras
 import tensorflow as tf
 
 from keras_mothernets.errors import MotherNetsError, RunError, reason_of
+from keras_mothernets.training.callback_states import CallbackStates
 from keras_mothernets.training.callbacks import EpochLogs, EpochOrder, StopOnBadLoss, kept_epoch
+from keras_mothernets.training.clock import Stopwatch
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.job import Hatch, Job
 from keras_mothernets.training.ledger import LedgerRow
 from keras_mothernets.training.progress import ReportSteps
 from keras_mothernets.training.record import JobRecord
+from keras_mothernets.training.resume_job import GoOn, LastLogs, first_epoch, resume_job
+from keras_mothernets.training.save_epochs import SaveEpochs
 from keras_mothernets.training.seeds import seed_random_layers
 from keras_mothernets.training.start_job import Started, start_job
 
@@ -24,7 +27,7 @@ from keras_mothernets.training.start_job import Started, start_job
 def train_job(
     job: Job, context: RunContext, mother: keras.Model | None = None
 ) -> tuple[JobRecord, keras.Model]:
-    """Train one network as its job says.
+    """Train one network as its job says, or on from its checkpoint.
 
     Args:
         job: The job.
@@ -39,17 +42,27 @@ def train_job(
             numbers any more, or something else fails on the way; the job is named.
     """
     with errors_of(job):
-        wall, cpu = time.perf_counter(), time.process_time()
+        watch = Stopwatch()
+        started = _started(job, context, mother)
+        if (checkpoint := started.checkpoint) is not None:
+            job = replace(job, initial_weights=checkpoint.initial_weights)
+            watch.add(checkpoint.wall_seconds, checkpoint.cpu_seconds)
+            context.progress.resume_job(job, len(checkpoint.epochs))
+        fitted = fit_job(job, context, started, watch) if job.epochs else Fitted()
+        check_weights(job, started.model)
+        row = _row(job, started, fitted, watch)
+        context.settings.compile(started.model, context.optimizer(job))
+    return JobRecord(job, fitted.history, row), started.model
+
+
+def _started(job: Job, context: RunContext, mother: keras.Model | None) -> Started:
+    """The network as its checkpoint has it, else as the job begins; compiled."""
+    started = resume_job(job, context)
+    if started is None:
         started = start_job(job, context, mother)
-        model = started.model
-        seed_random_layers(model, job.seed)
-        context.settings.compile(model, context.optimizer(job))
-        fitted = fit_job(job, context, model) if job.epochs else Fitted()
-        check_weights(job, model)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        row = _row(job, started, fitted, wall, cpu)
-        context.settings.compile(model, context.optimizer(job))
-    return JobRecord(job, fitted.history, row), model
+        seed_random_layers(started.model, job.seed)
+        context.settings.compile(started.model, context.optimizer(job))
+    return started
 
 
 @contextlib.contextmanager
@@ -102,29 +115,58 @@ class Fitted:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-def fit_job(job: Job, context: RunContext, model: keras.Model) -> Fitted:
-    """Call `keras.Model.fit` for one job."""
+def fit_job(job: Job, context: RunContext, started: Started, watch: Stopwatch) -> Fitted:
+    """Call `keras.Model.fit` for one job.
+
+    Args:
+        job: The job.
+        context: What the jobs of the run share.
+        started: The network, compiled.
+        watch: The time that the job has taken so far.
+    """
+    model, checkpoint = started.model, started.checkpoint
     arguments = context.data.fit_arguments(model, job.batch_size, job.seed)
-    logs = EpochLogs()
+    logs = EpochLogs(checkpoint.epochs if checkpoint else ())
+    own = context.callbacks_of(job)
     callbacks = [
+        LastLogs(logs.epochs),
         EpochOrder(arguments["x"]),
         StopOnBadLoss(job),
-        *context.callbacks_of(job),
+        *own,
         logs,
+        *_keepers(job, context, started, own, logs, watch),
         ReportSteps(context.progress, job),
     ]
-    history = model.fit(**arguments, epochs=job.epochs, callbacks=callbacks, verbose=0).history
+    begin = first_epoch(job, checkpoint)
+    model.fit(**arguments, initial_epoch=begin, epochs=job.epochs, callbacks=callbacks, verbose=0)
     accumulated = getattr(model.optimizer, "gradient_accumulation_steps", None) or 1
     steps = int(model.optimizer.iterations) * accumulated
     return Fitted(
-        history={name: [float(value) for value in values] for name, values in history.items()},
+        history=logs.history(),
         steps=steps,
         examples=context.data.examples(steps, job.batch_size),
-        metrics=logs.until(kept_epoch(callbacks)),
+        metrics=logs.until(kept_epoch(own)),
     )
 
 
-def _row(job: Job, started: Started, fitted: Fitted, wall: float, cpu: float) -> LedgerRow:
+def _keepers(
+    job: Job,
+    context: RunContext,
+    started: Started,
+    own: Sequence[keras.callbacks.Callback],
+    logs: EpochLogs,
+    watch: Stopwatch,
+) -> Iterator[keras.callbacks.Callback]:
+    """The callbacks that take up a job, and keep it so that it can be taken up."""
+    states = CallbackStates(own)
+    if started.checkpoint is not None:
+        yield GoOn(started.checkpoint, states)
+    file = context.store.checkpoint(job)
+    if file is not None:
+        yield SaveEpochs(file, started, states, logs, watch)
+
+
+def _row(job: Job, started: Started, fitted: Fitted, watch: Stopwatch) -> LedgerRow:
     return LedgerRow(
         job=job.name,
         role=job.role,
@@ -137,8 +179,8 @@ def _row(job: Job, started: Started, fitted: Fitted, wall: float, cpu: float) ->
         inherited=job.start.inherited if isinstance(job.start, Hatch) else None,
         deviation=started.deviation,
         hatch_seconds=started.hatch_seconds,
-        wall_seconds=wall,
-        cpu_seconds=cpu,
+        wall_seconds=watch.wall_seconds,
+        cpu_seconds=watch.cpu_seconds,
         device=device_text(),
         metrics=fitted.metrics,
     )
