@@ -12,10 +12,10 @@ from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Node
 from keras_mothernets.rules.axes import Axis, Product
 from keras_mothernets.rules.kernels import kernel_offsets, transposed_kernel_offset
+from keras_mothernets.rules.regroup import in_groups
 from keras_mothernets.rules.rule import (
     Axes,
     Copy,
-    Keep,
     Refusal,
     Role,
     Rule,
@@ -35,7 +35,8 @@ class ConvolutionRule(Rule):
     """Conv1D, Conv2D, Conv3D: kernel axes are taps, input channels, output channels.
 
     With a group for every channel they are depthwise (ConvNeXt writes them so):
-    the number of groups then follows the channels. Other groups keep their sizes.
+    the number of groups then follows the channels. With other groups, channels in and
+    out are a product of the groups, which are copied whole, and of what is inside each.
     """
 
     width = "filters"
@@ -55,9 +56,15 @@ class ConvolutionRule(Rule):
         return changes if common == ours else {**changes, "kernel_size": common}
 
     def _meet_channels(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
-        if not (is_depthwise(first) and is_depthwise(second)):
+        if not (is_grouped(first) and is_grouped(second)):
             return super().meet(first, second)
         groups = min(first.config["groups"], second.config["groups"])
+        for filters, into in ((n.config["filters"], n.config["groups"]) for n in (first, second)):
+            if filters % into:
+                return Refusal(f"{filters} filters do not fall into {into} groups")
+        if any(is_depthwise(node) and node.config["groups"] > groups for node in (first, second)):
+            if not (is_depthwise(first) and is_depthwise(second)):
+                return Refusal("one has a group for every channel, and the other has fewer groups")
         filters = groups * min(_multiplier(first), _multiplier(second))
         level = {"groups": first.config["groups"], "filters": first.config["filters"]}
         changes = super().meet(first, with_config(second, level))
@@ -96,34 +103,30 @@ class ConvolutionRule(Rule):
         self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
     ) -> tuple[Axes, ...]:
         axes, channel = inputs[0], self.channel_axis(member)
-        made = self.made(mother, member, axes[channel], spaces)
-        return (_slide(mother, member, axes, channel, made, spaces),)
+        if not is_grouped(member):
+            made = self.made(mother, member, axes[channel], spaces)
+            return (_slide(mother, member, axes, channel, made, spaces),)
+        group, inside = _in_groups(mother, member, axes[channel], spaces)
+        count = _multiplier(mother), _multiplier(member)
+        made = group if count == (1, 1) else Product((group, spaces.new(*count)))
+        # The axis inside a group is read by the layer alone: it comes after the outputs.
+        return (_slide(mother, member, axes, channel, made, spaces), (inside,))
 
     def made(self, mother: Node, member: Node, channels: Axis, spaces: Spaces) -> Axis:
         """The axis of output channels."""
-        if is_depthwise(mother) and is_depthwise(member):
-            ours, theirs = _multiplier(mother), _multiplier(member)
-            return (
-                channels if ours == theirs == 1 else Product((channels, spaces.new(ours, theirs)))
-            )
-        if member.config.get("groups", 1) != 1:
-            spaces.pin(channels, "a grouped convolution reads it")
-            width = (mother.config["filters"], member.config["filters"])
-            return spaces.fixed(*width, "a grouped convolution makes it")
         return spaces.new(mother.config["filters"], member.config["filters"])
 
     def roles(
         self, mother: Node, member: Node, inputs: Sequence[Axes], outputs: Sequence[Axes]
     ) -> dict[str, tuple[Role, ...]]:
         channel = self.channel_axis(member)
-        taps = self.taps(mother, member)
-        made = Copy(outputs[0][channel], odd=True)
-        if is_depthwise(member):
-            # What flows in negated flows out negated by itself: only the offset must follow.
-            return {"kernel": (*taps, Keep(), Copy(made.axis)), "bias": (made,)}
-        grouped = member.config.get("groups", 1) != 1
-        read: Role = Keep() if grouped else Split(inputs[0][channel])
-        return {"kernel": (*taps, read, made), "bias": (made,)}
+        made, taps = outputs[0][channel], self.taps(mother, member)
+        if is_grouped(member):
+            # A group that flows in negated flows out negated by itself: only the offset follows.
+            kernel: tuple[Role, ...] = (*taps, Split(outputs[1][0]), Copy(made))
+        else:
+            kernel = (*taps, Split(inputs[0][channel]), Copy(made, odd=True))
+        return {"kernel": kernel, "bias": (Copy(made, odd=True),)}
 
     def taps(self, mother: Node, member: Node) -> tuple[Taps, ...]:
         """Roles of the spatial axes of a kernel."""
@@ -287,15 +290,36 @@ class SeparableRule(ConvolutionRule):
         }
 
 
+def is_grouped(node: Node) -> bool:
+    """Whether a plain convolution works in groups of channels."""
+    return bool(node.config.get("groups", 1) > 1)
+
+
 def is_depthwise(node: Node) -> bool:
     """Whether a plain convolution has a group of its own for every input channel."""
     kernel = node.layer.variables.get("kernel", (0, 0))
-    return bool(node.config.get("groups", 1) > 1 and kernel[-2] == 1)
+    return is_grouped(node) and kernel[-2] == 1
 
 
 def _multiplier(node: Node) -> int:
-    """How many output channels a depthwise convolution makes of every input channel."""
+    """How many output channels a convolution makes in each of its groups."""
     return int(node.config["filters"]) // int(node.config["groups"])
+
+
+def _in_groups(mother: Node, member: Node, channels: Axis, spaces: Spaces) -> tuple[Axis, Axis]:
+    """The axis of groups, and the one of channels inside a group, whose product is an axis."""
+    if is_depthwise(mother) and is_depthwise(member):
+        return channels, spaces.fixed(1, 1, "a group has one channel")
+    groups = mother.config["groups"], member.config["groups"]
+    try:
+        return in_groups(channels, groups, spaces)
+    except SurgeryError:
+        # Groups that do not fall together with those of the layers before: all stays as it is.
+        reason = "a grouped convolution reads it"
+        spaces.pin(channels, reason)
+        size = spaces.size(channels)[0]
+        inside = None if size is None else size // groups[0]
+        return spaces.fixed(*groups, reason), spaces.fixed(inside, inside, reason)
 
 
 def kernel_size(node: Node) -> tuple[int, ...]:

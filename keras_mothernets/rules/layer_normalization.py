@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_mothernets.graph import Node
+from keras_mothernets.rules.regroup import in_groups
 from keras_mothernets.rules.rule import Axes, Copy, Refusal, Role, Rule, with_config
 from keras_mothernets.rules.spaces import Spaces
 
@@ -57,16 +58,22 @@ class LayerNormalizationRule(Rule):
 class GroupNormalizationRule(Rule):
     """GroupNormalization: exact if all channels have equally many copies, side by side.
 
-    With one group per channel (instance normalisation) any number of copies will
-    do. Keras writes their number into a built layer where `groups=-1` was asked for.
+    More groups may be copies of whole groups. With one group per channel (instance
+    normalisation) any number of copies will do. Keras writes their number into a built layer
+    where `groups=-1` was asked for.
     """
 
     flags = ("center", "scale")
 
     def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
+        ours, theirs = first.config["groups"], second.config["groups"]
         if not (self._is_instance(first) and self._is_instance(second)):
-            return super().meet(first, second)
-        return super().meet(first, with_config(second, {"groups": first.config["groups"]}))
+            if ours == theirs or not self._copies_groups(first, second):
+                return super().meet(first, second)
+        changes = super().meet(first, with_config(second, {"groups": ours}))
+        if isinstance(changes, Refusal) or self._is_instance(first) or ours < theirs:
+            return changes
+        return {**changes, "groups": theirs}
 
     def resized(self, before: Node, after: Node) -> Node:
         if self._is_instance(before) and not self._is_instance(after):
@@ -77,8 +84,13 @@ class GroupNormalizationRule(Rule):
         self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
     ) -> tuple[Axes, ...]:
         axis = inputs[0][self.channel_axis(member)]
-        if not (self._is_instance(mother) and self._is_instance(member)):
-            spaces.even_out(axis, _SAME_COUNT, parts=int(member.config["groups"]))
+        groups = mother.config["groups"], member.config["groups"]
+        if self._is_instance(mother) and self._is_instance(member):
+            return (inputs[0],)
+        if groups[0] == groups[1]:
+            spaces.even_out(axis, _SAME_COUNT, parts=int(groups[0]))
+        else:
+            spaces.even_out(in_groups(axis, groups, spaces)[1], _SAME_COUNT)
         return (inputs[0],)
 
     def roles(
@@ -94,8 +106,15 @@ class GroupNormalizationRule(Rule):
         axis: int = node.config["axis"]
         return axis % (len(node.input_shapes[0]) + 1) - 1
 
-    def _channels(self, node: Node) -> int | None:
-        return node.input_shapes[0][self.channel_axis(node)]
+    def _copies_groups(self, first: Node, second: Node) -> bool:
+        """Whether the fewer groups and the fewer channels make groups that both can have copied."""
+        groups = min(node.config["groups"] for node in (first, second))
+        size, rest = divmod(min(self._channels(node) for node in (first, second)), groups)
+        own = [self._channels(node) // int(node.config["groups"]) for node in (first, second)]
+        return groups > 0 and rest == 0 and size > 1 and not any(each % size for each in own)
+
+    def _channels(self, node: Node) -> int:
+        return node.input_shapes[0][self.channel_axis(node)] or 0
 
     def _is_instance(self, node: Node) -> bool:
         return node.config["groups"] in (-1, self._channels(node))

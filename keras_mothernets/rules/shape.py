@@ -7,7 +7,8 @@ from typing import Any
 
 from keras_mothernets.errors import SurgeryError
 from keras_mothernets.graph import Node
-from keras_mothernets.rules.axes import Atom, Axis, Product, axis_parts
+from keras_mothernets.rules.axes import Axis, Product
+from keras_mothernets.rules.regroup import regroup
 from keras_mothernets.rules.rule import (
     Axes,
     Refusal,
@@ -17,7 +18,7 @@ from keras_mothernets.rules.rule import (
     static_arguments,
     with_config,
 )
-from keras_mothernets.rules.spaces import Size, Spaces
+from keras_mothernets.rules.spaces import Spaces
 
 
 class FlattenRule(Rule):
@@ -62,8 +63,7 @@ class ReshapeRule(Rule):
         self, mother: Node, member: Node, inputs: Sequence[Axes], spaces: Spaces
     ) -> tuple[Axes, ...]:
         wanted = list(zip(mother.output_shapes[0], member.output_shapes[0], strict=True))
-        return (_regroup([factor for axis in inputs[0] for factor in _factors(axis, spaces)],
-                         wanted, spaces),)  # fmt: skip
+        return (regroup(inputs[0], wanted, spaces),)
 
     def value(self, node: Node, value: Value) -> Value:
         return value
@@ -181,65 +181,3 @@ class GlobalPoolingRule(Rule):
 
     def value(self, node: Node, value: Value) -> Value:
         return Value(value.low, value.high, None if self._blends else value.fixed_by)
-
-
-def _factors(axis: Axis, spaces: Spaces) -> list[Axis]:
-    axis = spaces.find(axis)
-    if isinstance(axis, Product):
-        return [factor for part in axis_parts(axis) for factor in _factors(part, spaces)]
-    return [axis]
-
-
-def _regroup(factors: list[Axis], wanted: list[tuple[Size, Size]], spaces: Spaces) -> Axes:
-    """Spread factors over axes of the wanted sizes, taking atoms apart where one is too large."""
-    left = [factor for factor in factors if spaces.size(factor) != (1, 1)]
-    axes = tuple(_fill_axis(left, sizes, spaces) for sizes in wanted)
-    if left:
-        raise _mixed(spaces.size(left[0]))
-    return axes
-
-
-def _fill_axis(left: list[Axis], wanted: tuple[Size, Size], spaces: Spaces) -> Axis:
-    """Take factors off the front of `left` until they make up an axis of the wanted sizes."""
-    if wanted == (1, 1):
-        return spaces.fixed(1, 1, "a reshape makes it")
-    if left and spaces.size(left[0]) == wanted:
-        return left.pop(0)
-    taken: list[Axis] = []
-    missing = wanted
-    while missing != (1, 1):
-        if not left or None in missing or None in spaces.size(left[0]):
-            raise _mixed(wanted)
-        factor = left.pop(0)
-        if not _divides(spaces.size(factor), missing):
-            factor, rest = _take_apart(factor, missing, spaces)
-            left.insert(0, rest)
-        taken.append(factor)
-        missing = _ratio(missing, spaces.size(factor))
-    return taken[0] if len(taken) == 1 else Product(tuple(taken))
-
-
-def _take_apart(factor: Axis, first: tuple[Size, Size], spaces: Spaces) -> tuple[Axis, Axis]:
-    """Refine an atom into a piece of the given sizes and the rest."""
-    have = spaces.size(factor)
-    if not isinstance(factor, Atom) or not _divides(first, have):
-        raise _mixed(first)
-    one, other = spaces.refine(factor, [first, _ratio(have, first)])
-    return one, other
-
-
-def _divides(small: tuple[Size, Size], large: tuple[Size, Size]) -> bool:
-    return all(bool(s) and (n or 0) % (s or 1) == 0 for s, n in zip(small, large, strict=True))
-
-
-def _ratio(large: tuple[Size, Size], small: tuple[Size, Size]) -> tuple[Size, Size]:
-    return (large[0] or 0) // (small[0] or 1), (large[1] or 0) // (small[1] or 1)
-
-
-def _mixed(sizes: tuple[Size, Size]) -> SurgeryError:
-    return SurgeryError(
-        "A reshape mixes channels with other axes",
-        expected="every new axis to be a run of whole old ones, or an even part of one",
-        received=f"an axis of size {sizes[1]} (in the smaller network {sizes[0]})",
-        fix="Reshape so that the channels keep an axis of their own",
-    )

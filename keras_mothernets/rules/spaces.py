@@ -140,9 +140,9 @@ class Spaces:
         if isinstance(axis, Atom):
             entry = self._entries[axis.number]
             entry.uniform, entry.parts = reason, math.lcm(entry.parts, parts)
-        elif isinstance(axis, Product) and self._splits(axis.factors[0], parts):
-            for number, factor in enumerate(axis.factors):
-                self.even_out(factor, reason, parts=1 if number else parts)
+        elif isinstance(axis, Product) and (shares := self._shares(axis, parts)):
+            for factor, share in zip(axis.factors, shares, strict=True):
+                self.even_out(factor, reason, parts=share)
         elif isinstance(axis, Concat) and parts == 1:
             for part in axis.parts:
                 self.even_out(part, reason)
@@ -150,9 +150,25 @@ class Spaces:
         else:
             self.pin(axis, reason)
 
-    def _splits(self, axis: Axis, parts: int) -> bool:
-        """Whether an axis falls into equal parts in both networks."""
-        return all(size is not None and size % parts == 0 for size in self.size(axis))
+    def _shares(self, axis: Product, parts: int) -> list[int]:
+        """Into how many equal parts each factor falls if a product falls into so many; else none.
+
+        A factor that is whole within the parts must have one size in both networks.
+        """
+        shares = []
+        for factor in axis.factors:
+            mother, member = self.size(factor)
+            if mother is None or member is None:
+                return []
+            if mother % parts == 0 and member % parts == 0:
+                shares.append(parts)
+                parts = 1
+            elif mother == member and parts % mother == 0:
+                shares.append(1)
+                parts //= mother
+            else:
+                return []
+        return shares
 
     def is_free(self, axis: Axis) -> bool:
         """Whether an axis is made by layers alone and may be widened."""
@@ -278,8 +294,18 @@ class Spaces:
         (ours, _), (theirs, _) = self.size(first), self.size(second)
         if ours is None or theirs is None or ours == theirs:
             return
-        large, excess = (first, ours - theirs) if ours > theirs else (second, theirs - ours)
-        for atom in sorted(self._free_atoms(large), key=lambda a: -(self.size(a)[0] or 0)):
+        self._lower(first if ours > theirs else second, abs(ours - theirs))
+
+    def fall_into(self, axis: Axis, parts: int) -> None:
+        """Where widths are still sought: lower an axis until it falls into equal parts."""
+        size = self.size(axis)[0]
+        if self.settles and size is not None and size >= parts:
+            self._lower(axis, size % parts)
+
+    def _lower(self, axis: Axis, excess: int) -> None:
+        """Take channels from the layers that make an axis, most from the widest."""
+        atoms = self._free_atoms(axis) if excess else []
+        for atom in sorted(atoms, key=lambda atom: -(self.size(atom)[0] or 0)):
             entry = self._entries[atom.number]
             taken = min(excess, (entry.mother or 1) - 1)
             entry.mother = entry.member = (entry.mother or 1) - taken

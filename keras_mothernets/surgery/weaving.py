@@ -267,7 +267,7 @@ def _settled(found: Correspondence) -> Iterator[tuple[tuple[str, ...], dict[str,
         else:
             size = found.spaces.size(rule.made_axis(node, step.outputs))[0]
             if size is not None and size < node.config[rule.width]:
-                yield node.layer.path, {rule.width: size}
+                yield node.layer.path, rule.sized(node, size)
 
 
 def _with_variables(step: Step, spaces: Spaces) -> Layer:

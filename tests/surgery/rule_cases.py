@@ -249,6 +249,67 @@ def conv2d_grouped_with_a_larger_kernel(x: Any, w: Pick) -> Any:
 
 
 @case((6, 6, 3))
+def conv2d_of_wider_groups(x: Any, w: Pick) -> Any:
+    x = layers.Conv2D(w(4, 10), 1, activation="tanh")(x)
+    x = layers.Conv2D(w(6, 10), w(1, 3), groups=2, padding="same", activation="tanh")(x)
+    x = layers.BatchNormalization()(x)
+    x = layers.Conv2D(w(4, 8), 3, groups=2, padding="same", activation="tanh")(x)
+    return head(layers.Dense(w(2, 4))(x))
+
+
+@case((6, 6, 3))
+def conv2d_of_more_and_wider_groups(x: Any, w: Pick) -> Any:
+    x = layers.Conv2D(w(4, 15), 1, activation="tanh")(x)
+    x = layers.Conv2D(w(6, 20), 3, groups=w(2, 5), padding="same", activation="tanh")(x)
+    x = layers.Conv2D(w(2, 10), 3, groups=w(2, 5), padding="same", activation="tanh")(x)
+    return head(layers.Dense(w(2, 4))(x))
+
+
+@case((6, 6, 3))
+def conv2d_of_groups_within_groups(x: Any, w: Pick) -> Any:
+    x = layers.Conv2D(w(8, 20), 1, activation="tanh")(x)
+    x = layers.Conv2D(w(8, 12), 3, groups=4, padding="same", activation="tanh")(x)
+    x = layers.Conv2D(w(4, 6), 3, groups=2, padding="same", activation="tanh")(x)
+    return head(layers.Dense(w(2, 4))(x))
+
+
+@case((8, 3))
+def conv1d_of_more_groups(x: Any, w: Pick) -> Any:
+    x = layers.Conv1D(w(4, 6), 3, padding="causal", activation="tanh")(x)
+    x = layers.Conv1D(w(6, 9), 3, groups=w(2, 3), padding="causal", activation="tanh")(x)
+    return head(layers.Dense(w(2, 4))(x))
+
+
+@case(VOLUME)
+def conv3d_of_wider_groups(x: Any, w: Pick) -> Any:
+    x = layers.Conv3D(w(4, 6), 1, activation="tanh")(x)
+    x = layers.Conv3D(w(4, 6), 3, groups=2, padding="same", activation="tanh")(x)
+    return head(layers.Dense(w(2, 4))(x))
+
+
+@case((6, 6, 3))
+def group_normalization_of_more_groups(x: Any, w: Pick) -> Any:
+    x = layers.Conv2D(w(6, 15), 3, activation="tanh")(x)
+    x = layers.GroupNormalization(w(2, 5))(x)
+    return head(layers.Dense(w(2, 4))(x))
+
+
+@case((6, 6, 3))
+def group_normalization_of_more_and_wider_groups(x: Any, w: Pick) -> Any:
+    x = layers.Conv2D(w(6, 30), 3, activation="tanh")(x)
+    x = layers.GroupNormalization(w(2, 5))(x)
+    return head(layers.Dense(w(2, 4))(x))
+
+
+@case((6, 6, 3))
+def group_normalization_finer_than_a_grouped_convolution(x: Any, w: Pick) -> Any:
+    x = layers.Conv2D(w(8, 16), 3, activation="tanh")(x)
+    x = layers.GroupNormalization(4)(x)
+    x = layers.Conv2D(w(4, 6), 3, groups=2, padding="same", activation="tanh")(x)
+    return head(layers.Dense(w(2, 4))(x))
+
+
+@case((6, 6, 3))
 def conv2d_with_a_group_for_every_channel(x: Any, w: Pick) -> Any:
     x = layers.Conv2D(w(2, 5), 1, activation="tanh")(x)
     x = layers.Conv2D(w(2, 5), w(1, 3), groups=w(2, 5), padding="same", activation="tanh")(x)

@@ -189,6 +189,18 @@ def grouped(width: int, units: int = 1, kernel: int = 3) -> keras.Model:
     return classify(inputs, x)
 
 
+def resnext(groups: int, inside: int, units: int = 1) -> keras.Model:
+    """Residual units with a grouped convolution in the middle."""
+    inputs = keras.Input(IMAGE)
+    x = layers.Conv2D(6, 3, padding="same")(inputs)
+    for _ in range(units):
+        y = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(groups * inside, 1)(x)))
+        y = layers.Conv2D(groups * inside, 3, padding="same", groups=groups)(y)
+        y = layers.Conv2D(6, 1)(layers.ReLU()(layers.BatchNormalization()(y)))
+        x = layers.ReLU()(layers.Add()([x, layers.BatchNormalization()(y)]))
+    return classify(inputs, x)
+
+
 def resnet(depth: int, version: int = 1, width: float = 0.25) -> keras.Model:
     """A ResNet of the CIFAR kind with few filters."""
     return zoo.resnet(IMAGE, CLASSES, depth=depth, version=version, width=width)
@@ -252,6 +264,12 @@ FAMILIES: dict[str, tuple[list[Build], int | None]] = {
     "layer normalisation": ([lambda: normalised(8), lambda: normalised(12)], None),
     "layer normalisation, deeper": ([lambda: normalised(4, 1), lambda: normalised(8, 3)], 0),
     "group normalisation": ([lambda: grouped(4), lambda: grouped(8)], 0),
+    "resnext, wider groups": ([lambda: resnext(4, 2), lambda: resnext(4, 3, 2)], 0),
+    "resnext, more groups": ([lambda: resnext(3, 2, 2), lambda: resnext(4, 2)], None),
+    "resnext of three kinds": (
+        [lambda: resnext(4, 3, 2), lambda: resnext(6, 2, 3), lambda: resnext(5, 4, 2)],
+        None,
+    ),
     "group normalisation, deeper": ([lambda: grouped(4, 2), lambda: grouped(4, 2, 5)], 0),
 }
 

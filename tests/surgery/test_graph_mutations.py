@@ -44,6 +44,7 @@ arrays = importlib.import_module("keras_mothernets.surgery.arrays")
 correspondence = importlib.import_module("keras_mothernets.surgery.correspondence")
 plan = importlib.import_module("keras_mothernets.surgery.plan")
 shape = importlib.import_module("keras_mothernets.rules.shape")
+convolution = importlib.import_module("keras_mothernets.rules.convolution")
 merging = importlib.import_module("keras_mothernets.rules.merging")
 tree = importlib.import_module("keras_mothernets.graph.tree")
 maps = importlib.import_module("keras_mothernets.rules.maps")
@@ -404,6 +405,11 @@ def joined_under_norm(x: Any, w: Any) -> Any:
     return LN()(layers.Concatenate()([layers.Dense(w(2, 4))(x), layers.Dense(4)(x)]))
 
 
+def in_groups(x: Any, w: Any) -> Any:
+    x = layers.Conv2D(w(4, 9), 1, activation="tanh")(x)
+    return layers.Conv2D(w(4, 12), 3, groups=w(2, 3))(x)
+
+
 def twice(x: Any, w: Any) -> Any:
     x = stream(x, w)
     y = layers.Dense(w(3, 5))(x)
@@ -417,6 +423,21 @@ def _unevenly_refined(patch: pytest.MonkeyPatch) -> None:
         return factors
 
     patch.setattr(Spaces, "refine", fault)
+
+
+def _channels_before_their_groups(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(convolution, "Product", lambda factors: Product(factors[::-1]))
+
+
+def _groups_of_one_channel(patch: pytest.MonkeyPatch) -> None:
+    """What is inside a group is copied, and not split among the copies."""
+
+    def fault(self: Any, mother: Any, member: Any, inputs: Any, outputs: Any) -> Any:
+        *rest, read, made = (roles := own(self, mother, member, inputs, outputs))["kernel"]
+        return {**roles, "kernel": (*rest, Copy(read.axis), made)}
+
+    own = convolution.ConvolutionRule.roles
+    patch.setattr(convolution.ConvolutionRule, "roles", fault)
 
 
 def _branches_told_by_tensor(patch: pytest.MonkeyPatch) -> None:
@@ -469,6 +490,8 @@ FAULTS: dict[str, tuple[Patch, Any, Body]] = {
     "depthwise apart from its channels": (
         _channels_apart_from_their_depthwise_kernel, IMAGE, depthwise,
     ),
+    "channels before their groups": (_channels_before_their_groups, IMAGE, in_groups),
+    "inside of a group not split": (_groups_of_one_channel, IMAGE, in_groups),
     "positions behind channels": (_positions_behind_channels, IMAGE, flat),
     "axes not turned": (_axes_not_turned, SEQUENCE, turned),
     "pieces in the wrong order": (_pieces_in_the_wrong_order, VECTOR, reshaped),

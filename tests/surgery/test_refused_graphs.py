@@ -341,13 +341,21 @@ REFUSED: dict[str, tuple[tuple[Build, ...], tuple[str, ...]]] = {
         pair(IMAGE, lambda x: conv(6, groups=3, name="conv")(x), lambda x: conv(6, name="conv")(x)),
         ("`one`", "`two`", "`conv`", "`groups` is 3 in one and 1", "clusters"),
     ),
-    "a wider grouped convolution": (
+    "groups that do not fall together": (
         pair(
             IMAGE,
-            lambda x: conv(4, groups=2, name="conv")(conv(4)(x)),
-            lambda x: conv(6, groups=2, name="conv")(conv(4)(x)),
+            lambda x: conv(6, groups=2, name="conv")(conv(6, groups=3)(conv(6)(x))),
+            lambda x: conv(12, groups=2, name="conv")(conv(12, groups=3)(conv(12)(x))),
         ),
-        ("`conv`", "a grouped convolution makes it", "4", "6"),
+        ("Layer `conv`", "a grouped convolution reads it", "2", "4", "clusters"),
+    ),
+    "a group for every channel and fewer groups": (
+        pair(
+            IMAGE,
+            lambda x: conv(4, groups=4, name="conv")(conv(4)(x)),
+            lambda x: conv(8, groups=2, name="conv")(conv(8)(x)),
+        ),
+        ("`one`", "`two`", "`conv`", "a group for every channel, and the other has fewer"),
     ),
     "another dilation": (
         pair(
