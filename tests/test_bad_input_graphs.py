@@ -356,10 +356,10 @@ BAD: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] = 
         SurgeryError,
         ("`conv`", "`groups`"),
     ),
-    "wider_grouped_convolution": (
+    "groups_across_wider_groups": (
         lambda: hatch(
-            cnn("one", layers.Conv2D(4, 1), conv(4, groups=2)),
-            cnn("two", layers.Conv2D(4, 1), conv(6, groups=2)),
+            cnn("one", layers.Conv2D(6, 1), layers.Conv2D(6, 1, groups=3), conv(6, groups=2)),
+            cnn("two", layers.Conv2D(6, 1), layers.Conv2D(12, 1, groups=3), conv(6, groups=2)),
         ),
         SurgeryError,
         ("`conv`", "grouped"),
