@@ -174,7 +174,7 @@ class Predictions:
             return self.values.mean(axis=0)
         return np.tensordot(weights, self.values, axes=1)
 
-    def of_members(self, positions: Sequence[int]) -> Predictions:
+    def of_members(self, positions: Sequence[int] | np.ndarray) -> Predictions:
         """The same examples, some of the members."""
         names = tuple(self.names[position] for position in positions)
         return Predictions(self.values[list(positions)], self.labels, names, self.task)
@@ -236,7 +236,7 @@ def _names(names: Sequence[str] | None, values: Sequence[Any]) -> tuple[str, ...
 
 def _checked(values: Sequence[Any], names: Sequence[str]) -> list[np.ndarray]:
     """As float64 with a last axis, of one shape and finite."""
-    arrays = []
+    arrays: list[np.ndarray] = []
     for name, value in zip(names, values, strict=True):
         array = np.asarray(value)
         if array.dtype.kind not in "iubf" and str(array.dtype) != "bfloat16":
