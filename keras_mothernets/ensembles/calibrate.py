@@ -10,7 +10,7 @@ from keras_mothernets.ensembles.combine import combine
 from keras_mothernets.ensembles.predictions import Predictions
 from keras_mothernets.ensembles.task import Task
 from keras_mothernets.ensembles.temperature import SMALLEST, fit_temperature
-from keras_mothernets.member import Member
+from keras_mothernets.member import Member, as_model
 
 
 def calibrate(
@@ -52,7 +52,10 @@ def calibrate(
         4.2. That an ensemble is calibrated after averaging: Rahaman & Thiery, Uncertainty
         Quantification and Deep Ensembles, 2021.
     """
-    predictions = Predictions.of([model], x, y, logits=logits)
+    is_told = as_model(model).compiled
+    predictions = Predictions.of(
+        [model], x, y, logits=logits, task=None if is_told else Task.CLASSES.value
+    )
     predictions.need(Task.CLASSES, "calibrate")
     temperature = fit_temperature(predictions.values[0], predictions.labels)
     plain = combine([model], logits=logits, name=name)

@@ -50,7 +50,13 @@ class Predictions:
 
     @classmethod
     def of(
-        cls, models: Sequence[keras.Model | Member], x: Any, y: Any = None, *, logits: Any = None
+        cls,
+        models: Sequence[keras.Model | Member],
+        x: Any,
+        y: Any = None,
+        *,
+        logits: Any = None,
+        task: str | None = None,
     ) -> Predictions:
         """Let every member predict.
 
@@ -61,6 +67,9 @@ class Predictions:
             y: Class numbers, one-hot rows or the targets of a regression; not given with
                 a data set.
             logits: Whether the members give logits; as in `km.combine`.
+            task: "classification" or "regression". `None` finds out from losses and last
+                activations; models that have neither, such as what `km.combine`
+                returns, are told by it, or by class numbers as labels of several units.
 
         Raises:
             MotherNetsError: There are no members, they do not match each other, or they are
@@ -78,11 +87,11 @@ class Predictions:
         squashings = [each[0] for each in squashings_of(logits, [one.model for one in members])]
         source = read_source(x, y)
         at_door = first_labels(source)
-        task = task_of(members, squashings, at_door.shape)
-        _read_labels(at_door, task, members[0].model.outputs[0].shape[-1])
+        found = task_of(members, squashings, at_door.shape, task)
+        _read_labels(at_door, found, members[0].model.outputs[0].shape[-1])
         outputs, labels = read_outputs(members, source)
         names = [member.label for member in members]
-        if task is Task.NUMBERS:
+        if found is Task.NUMBERS:
             return cls.of_numbers(outputs, labels, names)
         probabilities = [
             _squash(output, squashing)

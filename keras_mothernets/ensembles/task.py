@@ -21,12 +21,15 @@ CLASS_ACTIVATIONS = ("softmax", "sparsemax")
 class Task(enum.Enum):
     """What members can be measured for."""
 
-    CLASSES = "classification, one class of several right"
+    CLASSES = "classification"  # one class of several is right
     NUMBERS = "regression"
 
 
 def task_of(
-    members: Sequence[Member], squashings: Sequence[str | None], label_shape: tuple[int, ...]
+    members: Sequence[Member],
+    squashings: Sequence[str | None],
+    label_shape: tuple[int, ...],
+    said: str | None = None,
 ) -> Task:
     """What the members predict, by their losses and last activations.
 
@@ -37,19 +40,24 @@ def task_of(
         members: Members of the same output shapes.
         squashings: For each what makes probabilities of its outputs; `None` if they are.
         label_shape: Shape of the labels, examples first.
+        said: "classification" or "regression", in place of what networks tell.
 
     Raises:
-        MotherNetsError: A member has several outputs, or an output that is neither task; or
-            members differ in their task.
+        MotherNetsError: `said` is neither; or a member has several outputs, or an output that is
+            neither task; or members differ in their task.
     """
     for member in members:
         _check_form(member)
     losses = [member.model.loss if member.model.compiled else None for member in members]
     known = next((loss for loss in losses if loss is not None), None)
     tasks = [
-        _task_of_one(member, known if loss is None else loss, squashing, label_shape)
+        _as_said(said)
+        or _task_of_one(member.model, known if loss is None else loss, squashing, label_shape)
         for member, loss, squashing in zip(members, losses, squashings, strict=True)
     ]
+    for member, task, squashing in zip(members, tasks, squashings, strict=True):
+        if task is Task.CLASSES:
+            _check_classes(member, squashing)
     for member, task in zip(members, tasks, strict=True):
         if task is not tasks[0]:
             raise MotherNetsError(
@@ -79,39 +87,39 @@ def _check_form(member: Member) -> None:
         )
 
 
-def _task_of_one(
-    member: Member, loss: Any, squashing: str | None, label_shape: tuple[int, ...]
-) -> Task:
+def _as_said(said: str | None) -> Task | None:
+    known = [task.value for task in Task]
+    if said is not None and said not in known:
+        raise MotherNetsError(
+            "`task` is not known", expected=f"one of {known}", received=repr(said)
+        )
+    return None if said is None else Task(said)
+
+
+def _check_classes(member: Member, squashing: str | None) -> None:
     model = member.model
     units = model.outputs[0].shape[-1]
-    is_class = _has_classes(model, loss, squashing, label_shape)
-    if is_class and units > 1 and gives_independent_units(model, 0, squashing):
+    if units > 1 and gives_independent_units(model, 0, squashing):
         raise MotherNetsError(
             f"Member `{member.label}` says yes or no to each of several units",
             expected="one class of several (softmax), one yes or no (a single unit), or numbers",
             received=f"{units} independent units",
         )
-    if (
-        is_class
-        and units == 1
-        and squashing != "sigmoid"
-        and last_activation(model) in CLASS_ACTIVATIONS
-    ):
+    if units == 1 and squashing != "sigmoid" and last_activation(model) in CLASS_ACTIVATIONS:
         raise MotherNetsError(
             f"Member `{member.label}` gives softmax of a single unit, which is always one",
             expected="two units or more, or a sigmoid",
         )
-    return Task.CLASSES if is_class else Task.NUMBERS
 
 
-def _has_classes(
+def _task_of_one(
     model: keras.Model, loss: Any, squashing: str | None, label_shape: tuple[int, ...]
-) -> bool:
+) -> Task:
     last = last_activation(model)
     if squashing is not None or last in CLASS_ACTIVATIONS:
-        return True
+        return Task.CLASSES
     kind = LossKind.OTHER if loss is None else loss_specs(loss, model)[0].kind
     if kind is not LossKind.OTHER:
-        return kind is not LossKind.ELEMENTWISE
+        return Task.NUMBERS if kind is LossKind.ELEMENTWISE else Task.CLASSES
     has_class_numbers = model.outputs[0].shape[-1] > 1 and label_shape[1:] in ((), (1,))
-    return last in SIGMOIDS or has_class_numbers
+    return Task.CLASSES if last in SIGMOIDS or has_class_numbers else Task.NUMBERS
