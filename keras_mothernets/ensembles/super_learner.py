@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import minimize, nnls
 
 from keras_mothernets.ensembles.likelihood import nll, probabilities_of_truth
 from keras_mothernets.ensembles.predictions import Predictions, as_predictions
-from keras_mothernets.ensembles.squared_error import error_products
+from keras_mothernets.ensembles.squared_error import errors_of
 from keras_mothernets.ensembles.task import Task
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.member import Member
@@ -59,13 +59,49 @@ def super_learner(
         networks are too dear for that, so one held-out set takes the place of the folds.
     """
     predictions = as_predictions(models, x, y, logits)
-    count = predictions.num_members
-    if count == 1:
-        return np.ones(1)
-    loss, gradient = _objective(predictions)
+    if predictions.task is Task.NUMBERS:
+        return _least_squares(errors_of(predictions))
+    return _most_likely(probabilities_of_truth(predictions))
+
+
+def _least_squares(errors: np.ndarray) -> np.ndarray:
+    """Weights whose mean of errors has the smallest square.
+
+    The square grows with the square of the weights' sum, so asking that sum to be near one
+    instead of exactly one changes only their sum and not their proportions. What is
+    left is a least-squares problem with weights of at least 0, which is solved exactly.
+
+    Args:
+        errors: (members, examples, targets).
+    """
+    flat = errors.reshape(len(errors), -1).T  # (examples * targets, members)
+    sizes = np.linalg.norm(flat, axis=0)
+    size = sizes.min() or sizes.max() or 1.0
+    factor = np.linalg.qr(flat / size, mode="r")
+    equations = np.vstack([factor, np.ones(flat.shape[1])])
+    wanted = np.append(np.zeros(len(factor)), 1.0)
+    weights = nnls(equations, wanted)[0]
+    return np.asarray(weights / weights.sum())
+
+
+def _most_likely(truth: np.ndarray) -> np.ndarray:
+    """Weights with which a mixture gives the truth the highest likelihood.
+
+    Args:
+        truth: Each member's probability of the right class, (members, examples).
+    """
+    count = len(truth)
+
+    def loss(weights: np.ndarray) -> float:
+        return nll(weights @ truth)
+
+    def gradient(weights: np.ndarray) -> np.ndarray:
+        return np.asarray(-(truth @ (1.0 / (weights @ truth))) / truth.shape[1])
+
+    equal = np.full(count, 1.0 / count)
     found = minimize(
         loss,
-        np.full(count, 1.0 / count),
+        equal,
         jac=gradient,
         method="SLSQP",
         bounds=[(0.0, 1.0)] * count,
@@ -79,23 +115,8 @@ def super_learner(
     weights = np.where(found.x < SMALLEST_WEIGHT, 0.0, found.x)
     weights = weights / weights.sum()
     _check_optimal(weights, gradient(weights), found.message)
-    return weights
-
-
-_Objective = tuple[Callable[[np.ndarray], float], Callable[[np.ndarray], np.ndarray]]
-
-
-def _objective(predictions: Predictions) -> _Objective:
-    """Loss and gradient by the weights."""
-    if predictions.task is Task.NUMBERS:
-        products = error_products(predictions)
-        products = products / max(products.diagonal().max(), np.finfo(float).tiny)
-        return lambda weights: weights @ products @ weights, lambda weights: 2 * products @ weights
-    truth = probabilities_of_truth(predictions)
-    return (
-        lambda weights: nll(weights @ truth),
-        lambda weights: -(truth @ (1.0 / (weights @ truth))) / truth.shape[1],
-    )
+    # A search that ends a rounding short of a corner must not lose to it.
+    return np.asarray(min([weights, equal, *np.eye(count)], key=loss))
 
 
 def _check_optimal(weights: np.ndarray, gradient: np.ndarray, message: str) -> None:

@@ -104,6 +104,12 @@ def test_calibration_error_is_the_area_of_scikit_learns_curve(adaptive, strategy
     assert found == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_bin_holds_its_upper_edge():
+    yes, labels = np.array([0.625, 0.75, 0.875]), np.array([1, 0, 1])
+    found = EnsembleStatistics(Predictions.of_classes([yes], labels)).ece(bins=4)
+    assert found == pytest.approx((abs(1 - 0.625 - 0.75) + abs(1 - 0.875)) / 3, abs=1e-14)
+
+
 def test_equal_confidences_share_a_bin_whatever_their_order():
     yes, labels = np.array([0.7] * 6 + [0.9] * 4), np.array([1, 0, 1, 0, 1, 1, 1, 0, 1, 1])
     order = np.random.default_rng(0).permutation(10)

@@ -50,6 +50,21 @@ def test_super_learner_of_a_regression_beats_a_fine_grid():
     assert best - 1e-3 < loss_of(predictions, weights) <= best + 1e-9
 
 
+def test_super_learner_of_members_whose_errors_differ_a_millionfold():
+    rng = np.random.default_rng(0)
+    errors = rng.normal(size=(4, 50, 1)) * np.array([1e-3, 2e-3, 1, 1e3])[:, None, None]
+    predictions = Predictions.of_numbers(errors, np.zeros((50, 1)))
+    weights = super_learner(predictions)
+    ratio = loss_of(predictions, weights) / loss_of(predictions, np.eye(4)[0])
+    assert 0.5 < ratio < 0.95
+    assert weights[3] < 1e-5
+
+
+def test_super_learner_of_a_member_without_any_error():
+    predictions = Predictions.of_numbers([[1.0, 2.0], [1.5, 2.5]], [1.0, 2.0])
+    np.testing.assert_allclose(super_learner(predictions), [1, 0], atol=1e-12)
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("predictions", [classes(), numbers()], ids=["classes", "numbers"])
 def test_weights_are_shares_and_never_worse_than_the_best_member(way, predictions):
