@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keras_mothernets import datasets, zoo
     from keras_mothernets.clustering import Cluster, cluster
-    from keras_mothernets.ensembles import combine
+    from keras_mothernets.ensembles import (
+        EnsembleStatistics,
+        Predictions,
+        calibrate,
+        combine,
+        deep_ensemble_equivalent,
+        greedy_selection,
+        super_learner,
+    )
     from keras_mothernets.errors import (
         DataError,
         GraphError,
@@ -41,25 +49,31 @@ __version__ = "0.1.0"
 __all__ = [
     "Cluster",
     "DataError",
+    "EnsembleStatistics",
     "FullData",
     "GraphError",
     "Member",
     "MotherNets",
     "MotherNetsError",
+    "Predictions",
     "Rule",
     "RunError",
     "SurgeryError",
+    "calibrate",
     "can_hatch",
     "cluster",
     "combine",
     "datasets",
+    "deep_ensemble_equivalent",
     "deepen",
     "enlarge_kernels",
     "explain",
+    "greedy_selection",
     "hatch",
     "max_deviation",
     "mothernet",
     "register_rule",
+    "super_learner",
     "widen",
     "zoo",
 ]
@@ -67,7 +81,15 @@ __all__ = [
 # Where each name comes from; the imports above say the same to type checkers (a test compares).
 _HOMES = {
     "clustering": ("Cluster", "cluster"),
-    "ensembles": ("combine",),
+    "ensembles": (
+        "EnsembleStatistics",
+        "Predictions",
+        "calibrate",
+        "combine",
+        "deep_ensemble_equivalent",
+        "greedy_selection",
+        "super_learner",
+    ),
     "errors": ("DataError", "GraphError", "MotherNetsError", "RunError", "SurgeryError"),
     "member": ("Member",),
     "methods": ("FullData", "MotherNets"),

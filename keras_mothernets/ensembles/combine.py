@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_mothernets.ensembles.outputs import gives_independent_units, squashings_of
+from keras_mothernets.ensembles.shares import as_shares
 from keras_mothernets.errors import MotherNetsError, naming
 from keras_mothernets.graph import check_model_name, check_readable, clone
 from keras_mothernets.member import Member, as_members
@@ -28,7 +29,7 @@ def combine(
     models: Sequence[keras.Model | Member],
     method: str = "average",
     *,
-    weights: Sequence[float] | None = None,
+    weights: Sequence[float] | np.ndarray | None = None,
     logits: Any = None,
     name: str = "ensemble",
 ) -> keras.Model:
@@ -54,7 +55,8 @@ def combine(
     Args:
         models: Built models with the same input shapes and the same output shapes.
         method: "average", "weighted" or "vote".
-        weights: One number of at least 0 per member; only with "weighted".
+        weights: One number of at least 0 per member; only with "weighted". `km.super_learner` and
+            `km.greedy_selection` find them.
         logits: Whether the members give logits. `None` finds out from the loss that each is
             compiled with and from its last activation (uncompiled: as the others; if none is,
             they do not); `True` and `False` say so of all; "softmax" or
@@ -141,7 +143,9 @@ def _shapes(model: keras.Model, side: str) -> list[tuple[int | None, ...]]:
     return [tuple(tensor.shape)[1:] for tensor in getattr(model, side)]
 
 
-def _shares(method: str, weights: Sequence[float] | None, count: int) -> list[float] | None:
+def _shares(
+    method: str, weights: Sequence[float] | np.ndarray | None, count: int
+) -> list[float] | None:
     """The weights of the members, summing to one; `None` stands for votes."""
     if method not in METHODS:
         raise MotherNetsError(
@@ -156,20 +160,7 @@ def _shares(method: str, weights: Sequence[float] | None, count: int) -> list[fl
         )
     if method == "vote":
         return None
-    if weights is None:
-        return [1.0 / count] * count
-    try:
-        numbers = np.asarray(weights, dtype=float)
-    except (TypeError, ValueError):  # no numbers at all
-        numbers = np.array(np.nan)
-    is_valid = numbers.shape == (count,) and np.isfinite(numbers).all() and (numbers >= 0).all()
-    if not is_valid or numbers.sum() == 0:
-        raise MotherNetsError(
-            "`weights` cannot be used",
-            expected=f"{count} finite numbers of at least 0, not all of them 0",
-            received=repr(weights),
-        )
-    return [float(number) for number in numbers / numbers.sum()]
+    return [float(number) for number in as_shares(weights, count)]
 
 
 def _inputs(model: keras.Model) -> list[Any]:

@@ -103,7 +103,7 @@ class StreamSource:
         """Up to `limit` rows of `x`, from the first batches."""
         taken: list[Any] = []
         count = 0
-        for batch, _, _ in self._batches():
+        for batch, _, _ in self.numpy_batches():
             taken.append(batch)
             count += len(keras.tree.flatten(taken[-1])[0])
             if count >= limit:
@@ -116,13 +116,13 @@ class StreamSource:
         Raises:
             DataError: There is no batch, or what comes is none.
         """
-        for batch in self._batches():
+        for batch in self.numpy_batches():
             return keras.tree.map_structure(
                 lambda array: None if array is None else array[:count], batch
             )
         raise DataError(f"`{self.title}` has no batches", received=repr(self.dataset))
 
-    def _batches(self) -> Iterator[tuple[Any, Any, Any]]:
+    def numpy_batches(self) -> Iterator[tuple[Any, Any, Any]]:
         """The batches as arrays: x, y and the sample weights.
 
         Raises:
