@@ -16,7 +16,7 @@ def v25(
     """Build the ensemble V25: VGG16 with one or two layers changed, in 25 ways.
 
     Each of the 13 convolutions is changed in some members and not in others, so their MotherNet is
-    VGG16 itself, which is not a member. All 25 are built at once: at full width they take 1.9 GB of
+    VGG16 itself, which is not a member. All 25 are built at once: at full width they take 2.3 GB of
     memory before anything is trained.
 
     Args:
@@ -49,7 +49,7 @@ def v100(
 
     A change is twice the filters, a 5 x 5 kernel, or both. The hundred are drawn from all 273 such
     variants, always the same. Their MotherNet is VGG16 itself, which is not a member. All are built
-    at once: at full width they take 8 GB of memory before anything is trained.
+    at once: at full width they take 9 GB of memory before anything is trained.
 
     Args:
         input_shape: (height, width, channels) of an image.
