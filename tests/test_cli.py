@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from keras_mothernets import __version__, datasets, zoo
-from keras_mothernets.cli import main
+from keras_mothernets.cli import main, parser, sources
 
 MAKE = """
 from keras_mothernets import zoo
@@ -205,6 +206,23 @@ def test_dry_run_prints_the_plan_and_trains_nothing(
     assert main(["train", make, "digits", *arguments]) == 0
     assert "MotherNets(n_clusters=2" in capsys.readouterr().out
     assert not run_dir.exists()
+
+
+@pytest.mark.parametrize("name", sources.ZOO)
+def test_ensembles_of_the_zoo_are_known_and_in_the_help(name: str) -> None:
+    assert sources.ZOO[name] is getattr(zoo, name)
+    sources.check_source(name, width=0.5, augment=True)
+    assert re.search(rf"\b{name}\b", parser.ENSEMBLE_HELP)
+
+
+@pytest.mark.slow
+def test_inspect_an_ensemble_of_the_zoo(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--input-shape", "8,8,3", "--width", "0.0625", "--brief"]
+    assert main(["inspect", "wrn5", *small]) == 0
+    printed = capsys.readouterr().out
+    shares = {line.split()[0]: line.split()[2] for line in printed.splitlines() if "%" in line}
+    assert list(shares) == ["WRN-16-4", "WRN-22-4", "WRN-28-4", "WRN-16-8", "WRN-22-8"]
+    assert shares["WRN-16-4"] == "100.0%" != shares["WRN-22-8"]
 
 
 def test_inspect_tells_what_is_inherited_and_inserted(

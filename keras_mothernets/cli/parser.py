@@ -9,8 +9,9 @@ from pathlib import Path
 from keras_mothernets import __version__
 
 ENSEMBLE_HELP = (
-    "v5 (five VGG variants), a folder of .keras files, or file.py:function, a function of "
-    "(input_shape, num_classes) that returns a list of models"
+    "of the zoo: v5 (five VGG networks), d5 (five DenseNets), r10 (ten ResNets), v25 or v100 (25 "
+    "or 100 variants of VGG16), wrn5 (five Wide ResNets); or a folder of .keras files; or "
+    "file.py:function, a function of (input_shape, num_classes) that returns a list of models"
 )
 
 

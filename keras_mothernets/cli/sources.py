@@ -16,7 +16,14 @@ from keras_mothernets.member import Member, as_members
 from keras_mothernets.training.losses import PROBABILITIES
 
 # Ensembles that the command line knows by name.
-ZOO: dict[str, Callable[..., list[Member]]] = {"v5": zoo.v5}
+ZOO: dict[str, Callable[..., list[Member]]] = {
+    "v5": zoo.v5,
+    "d5": zoo.d5,
+    "r10": zoo.r10,
+    "v25": zoo.v25,
+    "v100": zoo.v100,
+    "wrn5": zoo.wrn5,
+}
 
 
 def load_ensemble(

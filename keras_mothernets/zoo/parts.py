@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,40 @@ def scaled_width(size: int, width: float) -> int:
         (8, 1)
     """
     return max(1, int(size * width + 0.5))
+
+
+def apart(sizes: Sequence[int], width: float) -> list[int]:
+    """Keep sizes apart that a small width multiplier would round to one and the same.
+
+    Members of an ensemble that differ in one size only would otherwise become copies.
+
+    Args:
+        sizes: Filters or units at full width, from the smallest on.
+        width: Multiplier, greater than 0.
+
+    Returns:
+        Sizes at full width, each as given or, where it must be, as much larger as makes it at
+        least one larger than the one before after `scaled_width`.
+
+    Raises:
+        MotherNetsError: The width is no positive number.
+
+    Example:
+        >>> apart([12, 16, 24], 1 / 4)  # scaled 3, 4, 6
+        [12, 16, 24]
+        >>> apart([12, 16, 24], 1 / 8)  # scaled 2, 3, 4: as given, they would be 2, 2, 3
+        [12, 20, 28]
+    """
+    check_size("width", width, whole=False)
+    result: list[int] = []
+    smallest = 1
+    for size in sizes:
+        if scaled_width(size, width) < smallest:
+            size = math.ceil((smallest - 0.5) / width)
+            size += scaled_width(size, width) < smallest  # the quotient was rounded down
+        smallest = scaled_width(size, width) + 1
+        result.append(size)
+    return result
 
 
 def preprocess(x: Any, augment: bool) -> Any:
