@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         SurgeryError,
     )
     from keras_mothernets.member import Member
-    from keras_mothernets.methods import FullData, MotherNets
+    from keras_mothernets.methods import Bagging, FullData, MotherNets
     from keras_mothernets.mothernet import mothernet
     from keras_mothernets.rules import Rule, register_rule
     from keras_mothernets.surgery import (
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Bagging",
     "Cluster",
     "DataError",
     "FullData",
@@ -70,7 +71,7 @@ _HOMES = {
     "ensembles": ("combine",),
     "errors": ("DataError", "GraphError", "MotherNetsError", "RunError", "SurgeryError"),
     "member": ("Member",),
-    "methods": ("FullData", "MotherNets"),
+    "methods": ("Bagging", "FullData", "MotherNets"),
     "mothernet": ("mothernet",),
     "rules": ("Rule", "register_rule"),
     "surgery": (

@@ -36,6 +36,12 @@ def check_run(plan: Plan, context: RunContext) -> None:
     Raises:
         MotherNetsError: Something does not fit; the job, and the array or argument, is named.
     """
+    if context.data.class_weight and any(job.bootstrap is not None for job in plan):
+        raise DataError(
+            "`class_weight` cannot be given with data in batches of which bootstrap samples are"
+            " drawn, since these are weights already",
+            expected="sample weights inside the batches of the data set, or arrays",
+        )
     train = rows_of(context.data.train)
     validation = rows_of(context.data.validation) if context.data.validation else None
     tried: set[str] = set()

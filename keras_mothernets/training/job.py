@@ -89,6 +89,7 @@ class Job:
         batch_size: Examples in one step; `None` if the data come in batches already.
         steps_per_epoch: Steps in one epoch; `None` if the data do not know their length.
         seed: Seed of all that is random in this job: order of examples, dropout, augmentation.
+        bootstrap: Seed of the bootstrap sample of examples that is trained on; `None` for all.
         parameters: Number of parameters of the network.
         architecture: Fingerprint of the network without its weights and names.
         optimizer: The optimizer in words, where it is the member's own or made for this job.
@@ -110,6 +111,7 @@ class Job:
     batch_size: int | None = None
     steps_per_epoch: int | None = None
     seed: int = 0
+    bootstrap: int | None = None
     parameters: int = 0
     architecture: str = ""
     optimizer: str = ""

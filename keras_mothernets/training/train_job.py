@@ -125,7 +125,7 @@ def fit_job(job: Job, context: RunContext, started: Started, watch: Stopwatch) -
         watch: The time that the job has taken so far.
     """
     model, checkpoint = started.model, started.checkpoint
-    arguments = context.data.fit_arguments(model, job.batch_size, job.seed)
+    arguments = context.data.fit_arguments(model, job.batch_size, job.seed, job.bootstrap)
     logs = EpochLogs(checkpoint.epochs if checkpoint else ())
     own = context.callbacks_of(job)
     callbacks = [
