@@ -23,7 +23,13 @@ if TYPE_CHECKING:
         SurgeryError,
     )
     from keras_mothernets.member import Member
-    from keras_mothernets.methods import Bagging, FullData, MotherNets
+    from keras_mothernets.methods import (
+        Bagging,
+        FastGeometricEnsemble,
+        FullData,
+        MotherNets,
+        SnapshotEnsemble,
+    )
     from keras_mothernets.mothernet import mothernet
     from keras_mothernets.rules import Rule, register_rule
     from keras_mothernets.surgery import (
@@ -42,6 +48,7 @@ __all__ = [
     "Bagging",
     "Cluster",
     "DataError",
+    "FastGeometricEnsemble",
     "FullData",
     "GraphError",
     "Member",
@@ -49,6 +56,7 @@ __all__ = [
     "MotherNetsError",
     "Rule",
     "RunError",
+    "SnapshotEnsemble",
     "SurgeryError",
     "can_hatch",
     "cluster",
@@ -71,7 +79,13 @@ _HOMES = {
     "ensembles": ("combine",),
     "errors": ("DataError", "GraphError", "MotherNetsError", "RunError", "SurgeryError"),
     "member": ("Member",),
-    "methods": ("Bagging", "FullData", "MotherNets"),
+    "methods": (
+        "Bagging",
+        "FastGeometricEnsemble",
+        "FullData",
+        "MotherNets",
+        "SnapshotEnsemble",
+    ),
     "mothernet": ("mothernet",),
     "rules": ("Rule", "register_rule"),
     "surgery": (

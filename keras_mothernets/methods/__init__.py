@@ -1,8 +1,17 @@
 """WHAT: one file per way to get a trained ensemble; each says which jobs it makes."""
 
 from keras_mothernets.methods.bagging import Bagging
+from keras_mothernets.methods.fast_geometric_ensemble import FastGeometricEnsemble
 from keras_mothernets.methods.full_data import FullData
 from keras_mothernets.methods.method import Method
 from keras_mothernets.methods.mothernets import MotherNets
+from keras_mothernets.methods.snapshot_ensemble import SnapshotEnsemble
 
-__all__ = ["Bagging", "FullData", "Method", "MotherNets"]
+__all__ = [
+    "Bagging",
+    "FastGeometricEnsemble",
+    "FullData",
+    "Method",
+    "MotherNets",
+    "SnapshotEnsemble",
+]

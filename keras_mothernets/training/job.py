@@ -70,7 +70,28 @@ class Hatch:
         return f"hatched from {self.parent}{share}"
 
 
-STARTS: dict[str, type] = {"scratch": Scratch, "hatch": Hatch}
+@dataclass(frozen=True)
+class Continue:
+    """Go on from the trained weights of a job of the same network.
+
+    Args:
+        parent: Name of that job.
+    """
+
+    parent: str
+
+    kind = "continue"
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """That job."""
+        return (self.parent,)
+
+    def __str__(self) -> str:
+        return f"on from {self.parent}"
+
+
+STARTS: dict[str, type] = {"scratch": Scratch, "hatch": Hatch, "continue": Continue}
 
 
 @dataclass(frozen=True)
@@ -82,7 +103,8 @@ class Job:
 
     Args:
         name: Unique within its plan; the member's name for a member's own training.
-        role: "member" if the trained network is part of the ensemble, else "mother".
+        role: "member" if the trained network is part of the ensemble, else what it is for:
+            "mother", "base".
         network: Key of the network in the run's `networks`.
         start: Where the weights come from.
         epochs: Number of passes over the training data.
@@ -90,6 +112,8 @@ class Job:
         steps_per_epoch: Steps in one epoch; `None` if the data do not know their length.
         seed: Seed of all that is random in this job: order of examples, dropout, augmentation.
         bootstrap: Seed of the bootstrap sample of examples that is trained on; `None` for all.
+        renews_statistics: Whether the statistics of BatchNormalizations are measured anew, in a
+            pass over the data after the last epoch.
         parameters: Number of parameters of the network.
         architecture: Fingerprint of the network without its weights and names.
         optimizer: The optimizer in words, where it is the member's own or made for this job.
@@ -112,6 +136,7 @@ class Job:
     steps_per_epoch: int | None = None
     seed: int = 0
     bootstrap: int | None = None
+    renews_statistics: bool = False
     parameters: int = 0
     architecture: str = ""
     optimizer: str = ""

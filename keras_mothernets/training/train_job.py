@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -18,6 +19,7 @@ from keras_mothernets.training.job import Hatch, Job
 from keras_mothernets.training.ledger import LedgerRow
 from keras_mothernets.training.progress import ReportSteps
 from keras_mothernets.training.record import JobRecord
+from keras_mothernets.training.renew_statistics import renew_statistics
 from keras_mothernets.training.resume_job import GoOn, LastLogs, first_epoch, resume_job
 from keras_mothernets.training.save_epochs import SaveEpochs
 from keras_mothernets.training.seeds import seed_random_layers
@@ -49,6 +51,8 @@ def train_job(
             watch.add(checkpoint.wall_seconds, checkpoint.cpu_seconds)
             context.progress.resume_job(job, len(checkpoint.epochs))
         fitted = fit_job(job, context, started, watch) if job.epochs else Fitted()
+        if job.renews_statistics:
+            renew_statistics(started.model, fit_arguments(job, context, started.model))
         check_weights(job, started.model)
         row = _row(job, started, fitted, watch)
         context.settings.compile(started.model, context.optimizer(job))
@@ -125,7 +129,7 @@ def fit_job(job: Job, context: RunContext, started: Started, watch: Stopwatch) -
         watch: The time that the job has taken so far.
     """
     model, checkpoint = started.model, started.checkpoint
-    arguments = context.data.fit_arguments(model, job.batch_size, job.seed, job.bootstrap)
+    arguments = fit_arguments(job, context, model)
     logs = EpochLogs(checkpoint.epochs if checkpoint else ())
     own = context.callbacks_of(job)
     callbacks = [
@@ -147,6 +151,11 @@ def fit_job(job: Job, context: RunContext, started: Started, watch: Stopwatch) -
         examples=context.data.examples(steps, job.batch_size),
         metrics=logs.until(kept_epoch(own)),
     )
+
+
+def fit_arguments(job: Job, context: RunContext, model: keras.Model) -> dict[str, Any]:
+    """Arguments of `keras.Model.fit` that feed a job."""
+    return context.data.fit_arguments(model, job.batch_size, job.seed, job.bootstrap)
 
 
 def _keepers(

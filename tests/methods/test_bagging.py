@@ -164,7 +164,9 @@ def test_digits_are_learned():
     from keras_mothernets import datasets
 
     data = datasets.load("digits")
-    members = [km.zoo.mlp(data.x_train.shape[1:], 10, (32,), scale=1 / 16, name=name) for name in "ab"]
+    members = [
+        km.zoo.mlp(data.x_train.shape[1:], 10, (32,), scale=1 / 255, name=name) for name in "ab"
+    ]
     method = km.Bagging(members)
     method.compile("adam", SPARSE, ["accuracy"])
     method.fit(data.x_train, data.y_train, epochs=12, batch_size=32, verbose=0)
