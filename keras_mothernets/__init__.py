@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Bagging,
         FastGeometricEnsemble,
         FullData,
+        KnowledgeDistillation,
         MotherNets,
         SnapshotEnsemble,
     )
@@ -51,6 +52,7 @@ __all__ = [
     "FastGeometricEnsemble",
     "FullData",
     "GraphError",
+    "KnowledgeDistillation",
     "Member",
     "MotherNets",
     "MotherNetsError",
@@ -83,6 +85,7 @@ _HOMES = {
         "Bagging",
         "FastGeometricEnsemble",
         "FullData",
+        "KnowledgeDistillation",
         "MotherNets",
         "SnapshotEnsemble",
     ),

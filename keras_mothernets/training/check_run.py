@@ -18,6 +18,7 @@ from keras_mothernets.training.data import (
     check_arrays,
     check_network,
 )
+from keras_mothernets.training.distillation import check_lesson
 from keras_mothernets.training.losses import doubt_about
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.signature import output_keys
@@ -49,6 +50,7 @@ def check_run(plan: Plan, context: RunContext) -> None:
         network = context.networks[job.network]
         with naming(f"{job.role.capitalize()} `{job.name}`"):
             check_network(network, context.settings.loss, *train[:2])
+            check_lesson(job, context)
             if validation is not None:
                 check_network(network, context.settings.loss, *validation[:2], title="validation ")
             if (signature := output_signature(network)) not in tried:

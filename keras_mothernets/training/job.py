@@ -95,6 +95,30 @@ STARTS: dict[str, type] = {"scratch": Scratch, "hatch": Hatch, "continue": Conti
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """What a job learns from the outputs of a teacher, besides the labels.
+
+    Args:
+        teacher: Name of the teacher's job; `None` for a network that was trained before.
+        network: Key of the teacher's network.
+        temperature: Divides the logits of both before they are compared.
+        alpha: Share of the teacher in the loss, from 0 to 1; the rest is that of the labels.
+        weights: Fingerprint of the weights of a teacher without a job.
+    """
+
+    teacher: str | None
+    network: str
+    temperature: float = 4.0
+    alpha: float = 0.9
+    weights: str = ""
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The teacher's job."""
+        return () if self.teacher is None else (self.teacher,)
+
+
+@dataclass(frozen=True)
 class Job:
     """One training run of one network; a plan is made of these.
 
@@ -112,6 +136,7 @@ class Job:
         steps_per_epoch: Steps in one epoch; `None` if the data do not know their length.
         seed: Seed of all that is random in this job: order of examples, dropout, augmentation.
         bootstrap: Seed of the bootstrap sample of examples that is trained on; `None` for all.
+        lesson: What is learned from a teacher; `None` for the labels alone.
         renews_statistics: Whether the statistics of BatchNormalizations are measured anew, in a
             pass over the data after the last epoch.
         parameters: Number of parameters of the network.
@@ -136,6 +161,7 @@ class Job:
     steps_per_epoch: int | None = None
     seed: int = 0
     bootstrap: int | None = None
+    lesson: Lesson | None = None
     renews_statistics: bool = False
     parameters: int = 0
     architecture: str = ""
@@ -151,7 +177,7 @@ class Job:
     @property
     def waits_for(self) -> tuple[str, ...]:
         """Names of the jobs that must be finished before this one begins."""
-        return self.start.waits_for
+        return self.start.waits_for + (self.lesson.waits_for if self.lesson else ())
 
     def differences(self, other: Job) -> list[str]:
         """The fields that another job has different, one sentence each.
@@ -169,8 +195,9 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """The job as plain values; `job_from_json` turns them back."""
-        values = {key: value for key, value in vars(self).items() if key != "start"}
-        return {**values, "start": {"kind": self.start.kind, **asdict(self.start)}}  # type: ignore[call-overload]
+        start = {"kind": self.start.kind, **asdict(self.start)}  # type: ignore[call-overload]
+        lesson = None if self.lesson is None else asdict(self.lesson)
+        return {**vars(self), "start": start, "lesson": lesson}
 
 
 def _or_none(value: Any) -> Any:
@@ -186,6 +213,11 @@ def job_from_json(values: dict[str, Any]) -> Job:
     try:
         rest = dict(values)
         start = dict(rest.pop("start"))
-        return Job(start=STARTS[start.pop("kind")](**start), **rest)
+        lesson = rest.pop("lesson", None)
+        return Job(
+            start=STARTS[start.pop("kind")](**start),
+            lesson=None if lesson is None else Lesson(**lesson),
+            **rest,
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError("A stored job cannot be read", received=f"{values!r} ({error})") from error
