@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         KnowledgeDistillation,
         MotherNets,
         SnapshotEnsemble,
+        TreeNets,
     )
     from keras_mothernets.mothernet import mothernet
     from keras_mothernets.rules import Rule, register_rule
@@ -60,6 +61,7 @@ __all__ = [
     "RunError",
     "SnapshotEnsemble",
     "SurgeryError",
+    "TreeNets",
     "can_hatch",
     "cluster",
     "combine",
@@ -88,6 +90,7 @@ _HOMES = {
         "KnowledgeDistillation",
         "MotherNets",
         "SnapshotEnsemble",
+        "TreeNets",
     ),
     "mothernet": ("mothernet",),
     "rules": ("Rule", "register_rule"),

@@ -7,6 +7,7 @@ from keras_mothernets.methods.knowledge_distillation import KnowledgeDistillatio
 from keras_mothernets.methods.method import Method
 from keras_mothernets.methods.mothernets import MotherNets
 from keras_mothernets.methods.snapshot_ensemble import SnapshotEnsemble
+from keras_mothernets.methods.tree_nets import TreeNets
 
 __all__ = [
     "Bagging",
@@ -16,4 +17,5 @@ __all__ = [
     "Method",
     "MotherNets",
     "SnapshotEnsemble",
+    "TreeNets",
 ]

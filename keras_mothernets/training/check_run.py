@@ -10,6 +10,7 @@ import keras
 
 from keras_mothernets.errors import DataError, GraphError, naming, whole_number
 from keras_mothernets.graph import clone, live_layers
+from keras_mothernets.training.branched import context_of
 from keras_mothernets.training.callbacks import check_callbacks
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.data import (
@@ -43,12 +44,13 @@ def check_run(plan: Plan, context: RunContext) -> None:
             " drawn, since these are weights already",
             expected="sample weights inside the batches of the data set, or arrays",
         )
-    train = rows_of(context.data.train)
-    validation = rows_of(context.data.validation) if context.data.validation else None
+    shared, rows = context, _all_rows(context.data)
     tried: set[str] = set()
     for job in plan:
         network = context.networks[job.network]
         with naming(f"{job.role.capitalize()} `{job.name}`"):
+            context = context_of(shared, job)
+            train, validation = rows if context is shared else _all_rows(context.data)
             check_network(network, context.settings.loss, *train[:2])
             check_lesson(job, context)
             if validation is not None:
@@ -64,6 +66,10 @@ def check_run(plan: Plan, context: RunContext) -> None:
                 warnings.warn(f"{job.role.capitalize()} `{job.name}`: {doubt}", stacklevel=4)
     check_callbacks(context.callbacks, plan.jobs)
     gc.collect()  # the copies are cyclic
+
+
+def _all_rows(data: TrainingData) -> tuple[Rows, Rows | None]:
+    return rows_of(data.train), rows_of(data.validation) if data.validation else None
 
 
 def check_copy(network: keras.Model) -> None:

@@ -91,7 +91,28 @@ class Continue:
         return f"on from {self.parent}"
 
 
-STARTS: dict[str, type] = {"scratch": Scratch, "hatch": Hatch, "continue": Continue}
+@dataclass(frozen=True)
+class Branch:
+    """Start from one branch of a trained tree of networks, with the trunk before it.
+
+    Args:
+        parent: Name of the tree's job.
+    """
+
+    parent: str
+
+    kind = "branch"
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The tree's job."""
+        return (self.parent,)
+
+    def __str__(self) -> str:
+        return f"a branch of {self.parent}"
+
+
+STARTS: dict[str, type] = {kind.kind: kind for kind in (Scratch, Hatch, Continue, Branch)}
 
 
 @dataclass(frozen=True)
@@ -128,7 +149,7 @@ class Job:
     Args:
         name: Unique within its plan; the member's name for a member's own training.
         role: "member" if the trained network is part of the ensemble, else what it is for:
-            "mother", "base".
+            "mother", "base", "tree".
         network: Key of the network in the run's `networks`.
         start: Where the weights come from.
         epochs: Number of passes over the training data.
@@ -137,6 +158,7 @@ class Job:
         seed: Seed of all that is random in this job: order of examples, dropout, augmentation.
         bootstrap: Seed of the bootstrap sample of examples that is trained on; `None` for all.
         lesson: What is learned from a teacher; `None` for the labels alone.
+        branches: Number of members that the network is a tree of, each with an output of its own.
         renews_statistics: Whether the statistics of BatchNormalizations are measured anew, in a
             pass over the data after the last epoch.
         parameters: Number of parameters of the network.
@@ -162,6 +184,7 @@ class Job:
     seed: int = 0
     bootstrap: int | None = None
     lesson: Lesson | None = None
+    branches: int = 1
     renews_statistics: bool = False
     parameters: int = 0
     architecture: str = ""

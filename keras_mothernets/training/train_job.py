@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_mothernets.errors import MotherNetsError, RunError, reason_of
 from keras_mothernets.graph import clone
+from keras_mothernets.training.branched import context_of
 from keras_mothernets.training.callback_states import CallbackStates
 from keras_mothernets.training.callbacks import EpochLogs, EpochOrder, StopOnBadLoss, kept_epoch
 from keras_mothernets.training.clock import Stopwatch
@@ -47,6 +48,7 @@ def train_job(
             numbers any more, or something else fails on the way; the job is named.
     """
     with errors_of(job):
+        context = context_of(context, job)
         watch = Stopwatch()
         started = _started(job, context, mother)
         if (checkpoint := started.checkpoint) is not None:

@@ -16,6 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_mothernets.training.data.mapped import MappedBatches
+
 # P(X <= k) for X of a Poisson distribution with mean 1, k = 0, 1, ...
 _POISSON = np.cumsum([math.exp(-1) / math.factorial(count) for count in range(18)])
 
@@ -67,7 +69,11 @@ def weighted_stream(dataset: Any, seed: int) -> Any:
         seed: Seed of the sample.
     """
     if isinstance(dataset, keras.utils.PyDataset):
-        return WeightedBatches(dataset, seed)
+
+        def draw(leaves: Sequence[Any]) -> np.ndarray:
+            return poisson_weights([np.asarray(leaf) for leaf in leaves], seed)
+
+        return MappedBatches(dataset, lambda batch: _weighted(batch, draw))
 
     def weigh(leaves: Sequence[Any]) -> Any:
         weights = tf.numpy_function(
@@ -76,44 +82,6 @@ def weighted_stream(dataset: Any, seed: int) -> Any:
         return tf.ensure_shape(weights, leaves[0].shape[:1])
 
     return dataset.map(lambda *batch: _weighted(batch, weigh), num_parallel_calls=tf.data.AUTOTUNE)
-
-
-class WeightedBatches(keras.utils.PyDataset):
-    """The batches of a PyDataset with weights from `poisson_weights`.
-
-    Args:
-        dataset: The PyDataset.
-        seed: Seed of the sample.
-    """
-
-    def __init__(self, dataset: keras.utils.PyDataset, seed: int) -> None:
-        super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
-        self.dataset = dataset
-        self.seed = seed
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Passed on to an order that depends on the epoch."""
-        if hasattr(self.dataset, "begin_epoch"):
-            self.dataset.begin_epoch(epoch)
-
-    @property
-    def num_batches(self) -> int | None:
-        """As in the data set."""
-        return self.dataset.num_batches
-
-    def __getitem__(self, index: int) -> Any:
-        return _weighted(
-            self.dataset[index],
-            lambda leaves: poisson_weights([np.asarray(leaf) for leaf in leaves], self.seed),
-        )
-
-    def on_epoch_begin(self) -> None:
-        """Passed on."""
-        self.dataset.on_epoch_begin()
-
-    def on_epoch_end(self) -> None:
-        """Passed on."""
-        self.dataset.on_epoch_end()
 
 
 def _weighted(batch: Any, weigh: Any) -> tuple[Any, Any, Any]:
