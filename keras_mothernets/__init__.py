@@ -31,7 +31,15 @@ if TYPE_CHECKING:
         SurgeryError,
     )
     from keras_mothernets.member import Member
-    from keras_mothernets.methods import FullData, MotherNets
+    from keras_mothernets.methods import (
+        Bagging,
+        FastGeometricEnsemble,
+        FullData,
+        KnowledgeDistillation,
+        MotherNets,
+        SnapshotEnsemble,
+        TreeNets,
+    )
     from keras_mothernets.mothernet import mothernet
     from keras_mothernets.rules import Rule, register_rule
     from keras_mothernets.surgery import (
@@ -47,18 +55,23 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Bagging",
     "Cluster",
     "DataError",
     "EnsembleStatistics",
+    "FastGeometricEnsemble",
     "FullData",
     "GraphError",
+    "KnowledgeDistillation",
     "Member",
     "MotherNets",
     "MotherNetsError",
     "Predictions",
     "Rule",
     "RunError",
+    "SnapshotEnsemble",
     "SurgeryError",
+    "TreeNets",
     "calibrate",
     "can_hatch",
     "cluster",
@@ -92,7 +105,15 @@ _HOMES = {
     ),
     "errors": ("DataError", "GraphError", "MotherNetsError", "RunError", "SurgeryError"),
     "member": ("Member",),
-    "methods": ("FullData", "MotherNets"),
+    "methods": (
+        "Bagging",
+        "FastGeometricEnsemble",
+        "FullData",
+        "KnowledgeDistillation",
+        "MotherNets",
+        "SnapshotEnsemble",
+        "TreeNets",
+    ),
     "mothernet": ("mothernet",),
     "rules": ("Rule", "register_rule"),
     "surgery": (

@@ -20,10 +20,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A name may import what stands left of it, never right.
 FLOORS = (
-    "errors member zoo datasets graph rules surgery mothernet clustering "
+    "errors member zoo datasets graph rules surgery mothernet clustering branching "
     "training ensembles planning methods reporting cli"
 ).split()
-SERVES_EVERY_BACKEND = {"graph", "rules", "surgery", "mothernet", "clustering", "member", "zoo"}
+SERVES_EVERY_BACKEND = {"graph", "rules", "surgery", "mothernet", "clustering", "branching"}
+SERVES_EVERY_BACKEND |= {"member", "zoo"}
 PRIVATE_KERAS = re.compile(
     r"keras\.src|\b(_nodes_by_depth|_inbound_nodes|_outbound_nodes|_keras_history"
     r"|_operations_by_depth|_nodes|_functional)\b"

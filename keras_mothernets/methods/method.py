@@ -265,7 +265,7 @@ class Method(abc.ABC):
             key: Key of the network.
             model: The network.
             schedule: Epochs and batch size.
-            **values: Fields of `Job` that differ: `start`, `epochs`.
+            **values: Fields of `Job` that differ: `start`, `epochs`, `bootstrap`.
         """
         start: Start = values.pop("start", Scratch())
         return Job(

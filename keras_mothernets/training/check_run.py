@@ -10,6 +10,7 @@ import keras
 
 from keras_mothernets.errors import DataError, GraphError, naming, whole_number
 from keras_mothernets.graph import clone, live_layers
+from keras_mothernets.training.branched import context_of
 from keras_mothernets.training.callbacks import check_callbacks
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.data import (
@@ -18,6 +19,7 @@ from keras_mothernets.training.data import (
     check_arrays,
     check_network,
 )
+from keras_mothernets.training.distillation import check_lesson
 from keras_mothernets.training.losses import doubt_about
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.signature import output_keys
@@ -36,13 +38,21 @@ def check_run(plan: Plan, context: RunContext) -> None:
     Raises:
         MotherNetsError: Something does not fit; the job, and the array or argument, is named.
     """
-    train = rows_of(context.data.train)
-    validation = rows_of(context.data.validation) if context.data.validation else None
+    if context.data.class_weight and any(job.bootstrap is not None for job in plan):
+        raise DataError(
+            "`class_weight` cannot be given with data in batches of which bootstrap samples are"
+            " drawn, since these are weights already",
+            expected="sample weights inside the batches of the data set, or arrays",
+        )
+    shared, rows = context, _all_rows(context.data)
     tried: set[str] = set()
     for job in plan:
         network = context.networks[job.network]
         with naming(f"{job.role.capitalize()} `{job.name}`"):
+            context = context_of(shared, job)
+            train, validation = rows if context is shared else _all_rows(context.data)
             check_network(network, context.settings.loss, *train[:2])
+            check_lesson(job, context)
             if validation is not None:
                 check_network(network, context.settings.loss, *validation[:2], title="validation ")
             if (signature := output_signature(network)) not in tried:
@@ -56,6 +66,10 @@ def check_run(plan: Plan, context: RunContext) -> None:
                 warnings.warn(f"{job.role.capitalize()} `{job.name}`: {doubt}", stacklevel=4)
     check_callbacks(context.callbacks, plan.jobs)
     gc.collect()  # the copies are cyclic
+
+
+def _all_rows(data: TrainingData) -> tuple[Rows, Rows | None]:
+    return rows_of(data.train), rows_of(data.validation) if data.validation else None
 
 
 def check_copy(network: keras.Model) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_mothernets.errors import naming
 from keras_mothernets.member import Member
@@ -32,6 +33,7 @@ class RunContext:
         callbacks: The `callbacks` argument of `fit`.
         store: Where finished jobs are kept.
         progress: The display.
+        taught: What teachers say to all examples, by teacher; filled by the jobs that need it.
     """
 
     networks: Mapping[str, keras.Model]
@@ -41,6 +43,7 @@ class RunContext:
     callbacks: Any = None
     store: Store = field(default_factory=MemoryStore)
     progress: Progress = field(default_factory=Silent)
+    taught: dict[str, np.ndarray] = field(default_factory=dict)
 
     def described(self, job: Job) -> Job:
         """The job with what is its own in words: optimizer, callbacks, initial weights.

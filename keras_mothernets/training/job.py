@@ -70,7 +70,73 @@ class Hatch:
         return f"hatched from {self.parent}{share}"
 
 
-STARTS: dict[str, type] = {"scratch": Scratch, "hatch": Hatch}
+@dataclass(frozen=True)
+class Continue:
+    """Go on from the trained weights of a job of the same network.
+
+    Args:
+        parent: Name of that job.
+    """
+
+    parent: str
+
+    kind = "continue"
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """That job."""
+        return (self.parent,)
+
+    def __str__(self) -> str:
+        return f"on from {self.parent}"
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Start from one branch of a trained tree of networks, with the trunk before it.
+
+    Args:
+        parent: Name of the tree's job.
+    """
+
+    parent: str
+
+    kind = "branch"
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The tree's job."""
+        return (self.parent,)
+
+    def __str__(self) -> str:
+        return f"a branch of {self.parent}"
+
+
+STARTS: dict[str, type] = {kind.kind: kind for kind in (Scratch, Hatch, Continue, Branch)}
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a job learns from the outputs of a teacher, besides the labels.
+
+    Args:
+        teacher: Name of the teacher's job; `None` for a network that was trained before.
+        network: Key of the teacher's network.
+        temperature: Divides the logits of both before they are compared.
+        alpha: Share of the teacher in the loss, from 0 to 1; the rest is that of the labels.
+        weights: Fingerprint of the weights of a teacher without a job.
+    """
+
+    teacher: str | None
+    network: str
+    temperature: float = 4.0
+    alpha: float = 0.9
+    weights: str = ""
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The teacher's job."""
+        return () if self.teacher is None else (self.teacher,)
 
 
 @dataclass(frozen=True)
@@ -82,13 +148,19 @@ class Job:
 
     Args:
         name: Unique within its plan; the member's name for a member's own training.
-        role: "member" if the trained network is part of the ensemble, else "mother".
+        role: "member" if the trained network is part of the ensemble, else what it is for:
+            "mother", "base", "tree".
         network: Key of the network in the run's `networks`.
         start: Where the weights come from.
         epochs: Number of passes over the training data.
         batch_size: Examples in one step; `None` if the data come in batches already.
         steps_per_epoch: Steps in one epoch; `None` if the data do not know their length.
         seed: Seed of all that is random in this job: order of examples, dropout, augmentation.
+        bootstrap: Seed of the bootstrap sample of examples that is trained on; `None` for all.
+        lesson: What is learned from a teacher; `None` for the labels alone.
+        branches: Number of members that the network is a tree of, each with an output of its own.
+        renews_statistics: Whether the statistics of BatchNormalizations are measured anew, in a
+            pass over the data after the last epoch.
         parameters: Number of parameters of the network.
         architecture: Fingerprint of the network without its weights and names.
         optimizer: The optimizer in words, where it is the member's own or made for this job.
@@ -110,6 +182,10 @@ class Job:
     batch_size: int | None = None
     steps_per_epoch: int | None = None
     seed: int = 0
+    bootstrap: int | None = None
+    lesson: Lesson | None = None
+    branches: int = 1
+    renews_statistics: bool = False
     parameters: int = 0
     architecture: str = ""
     optimizer: str = ""
@@ -124,7 +200,7 @@ class Job:
     @property
     def waits_for(self) -> tuple[str, ...]:
         """Names of the jobs that must be finished before this one begins."""
-        return self.start.waits_for
+        return self.start.waits_for + (self.lesson.waits_for if self.lesson else ())
 
     def differences(self, other: Job) -> list[str]:
         """The fields that another job has different, one sentence each.
@@ -142,8 +218,9 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """The job as plain values; `job_from_json` turns them back."""
-        values = {key: value for key, value in vars(self).items() if key != "start"}
-        return {**values, "start": {"kind": self.start.kind, **asdict(self.start)}}  # type: ignore[call-overload]
+        start = {"kind": self.start.kind, **asdict(self.start)}  # type: ignore[call-overload]
+        lesson = None if self.lesson is None else asdict(self.lesson)
+        return {**vars(self), "start": start, "lesson": lesson}
 
 
 def _or_none(value: Any) -> Any:
@@ -159,6 +236,11 @@ def job_from_json(values: dict[str, Any]) -> Job:
     try:
         rest = dict(values)
         start = dict(rest.pop("start"))
-        return Job(start=STARTS[start.pop("kind")](**start), **rest)
+        lesson = rest.pop("lesson", None)
+        return Job(
+            start=STARTS[start.pop("kind")](**start),
+            lesson=None if lesson is None else Lesson(**lesson),
+            **rest,
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError("A stored job cannot be read", received=f"{values!r} ({error})") from error

@@ -10,6 +10,7 @@ import keras
 from keras_mothernets.training.callback_states import CallbackStates
 from keras_mothernets.training.checkpoint import Checkpoint
 from keras_mothernets.training.context import RunContext
+from keras_mothernets.training.distillation import as_student
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.start_job import Started
 from keras_mothernets.training.store import empty_like
@@ -33,6 +34,8 @@ def resume_job(job: Job, context: RunContext) -> Started | None:
     if file is None or checkpoint is None:
         return None
     model = empty_like(context.networks[job.network], job.name)
+    if job.lesson is not None:
+        model = as_student(model, job, context)
     context.settings.compile(model, context.optimizer(job))
     model.optimizer.build(model.trainable_variables)
     try:

@@ -15,12 +15,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mothernets import surgery
+from keras_mothernets.branching import take_branch
 from keras_mothernets.errors import RunError, naming
 from keras_mothernets.graph import clone
+from keras_mothernets.member import Member
 from keras_mothernets.training.checkpoint import Checkpoint
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.data.leaves import named_leaves
-from keras_mothernets.training.job import Hatch, Job
+from keras_mothernets.training.job import Branch, Continue, Hatch, Job
 from keras_mothernets.training.store import keep_policy
 
 HATCH_TOLERANCE = 1e-5  # relative, in float32; what exact surgery reaches on real data
@@ -61,7 +63,13 @@ def start_job(job: Job, context: RunContext, mother: keras.Model | None = None) 
     if isinstance(job.start, Hatch):
         assert mother is not None, "the executor brings the mother"
         return _hatched(job, job.start, network, mother, context)
-    model = clone(network, name=job.name)
+    if isinstance(job.start, Branch):
+        assert mother is not None, "the executor brings the tree"
+        model = take_branch(mother, Member(network, job.name))
+    else:
+        source = mother if isinstance(job.start, Continue) else network
+        assert source is not None, "the executor brings the network"
+        model = clone(source, name=job.name)
     keep_policy(network, model)
     return Started(model)
 

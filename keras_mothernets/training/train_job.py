@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_mothernets.errors import MotherNetsError, RunError, reason_of
+from keras_mothernets.graph import clone
+from keras_mothernets.training.branched import context_of
 from keras_mothernets.training.callback_states import CallbackStates
 from keras_mothernets.training.callbacks import EpochLogs, EpochOrder, StopOnBadLoss, kept_epoch
 from keras_mothernets.training.clock import Stopwatch
 from keras_mothernets.training.context import RunContext
+from keras_mothernets.training.distillation import Student, as_student, fit_arguments_of
 from keras_mothernets.training.job import Hatch, Job
 from keras_mothernets.training.ledger import LedgerRow
 from keras_mothernets.training.progress import ReportSteps
 from keras_mothernets.training.record import JobRecord
+from keras_mothernets.training.renew_statistics import renew_statistics
 from keras_mothernets.training.resume_job import GoOn, LastLogs, first_epoch, resume_job
 from keras_mothernets.training.save_epochs import SaveEpochs
 from keras_mothernets.training.seeds import seed_random_layers
 from keras_mothernets.training.start_job import Started, start_job
+from keras_mothernets.training.store import keep_policy
 
 
 def train_job(
@@ -32,7 +38,7 @@ def train_job(
     Args:
         job: The job.
         context: What the jobs of the run share.
-        mother: The trained network of the job that this one's start waits for.
+        mother: The trained network of the job that this one waits for.
 
     Returns:
         The record, and the trained network, compiled anew so that it holds no optimizer state.
@@ -42,17 +48,25 @@ def train_job(
             numbers any more, or something else fails on the way; the job is named.
     """
     with errors_of(job):
+        context = context_of(context, job)
         watch = Stopwatch()
         started = _started(job, context, mother)
         if (checkpoint := started.checkpoint) is not None:
             job = replace(job, initial_weights=checkpoint.initial_weights)
             watch.add(checkpoint.wall_seconds, checkpoint.cpu_seconds)
             context.progress.resume_job(job, len(checkpoint.epochs))
-        fitted = fit_job(job, context, started, watch) if job.epochs else Fitted()
+        arguments = fit_arguments_of(job, context, started.model, mother) if job.epochs else {}
+        fitted = fit_job(job, context, started, arguments, watch) if job.epochs else Fitted()
+        if job.renews_statistics and job.epochs:
+            renew_statistics(started.model, arguments)
         check_weights(job, started.model)
         row = _row(job, started, fitted, watch)
-        context.settings.compile(started.model, context.optimizer(job))
-    return JobRecord(job, fitted.history, row), started.model
+        model = started.model
+        if isinstance(model, Student):
+            model = clone(model, name=job.name)
+            keep_policy(started.model, model)
+        context.settings.compile(model, context.optimizer(job))
+    return JobRecord(job, fitted.history, row), model
 
 
 def _started(job: Job, context: RunContext, mother: keras.Model | None) -> Started:
@@ -61,6 +75,8 @@ def _started(job: Job, context: RunContext, mother: keras.Model | None) -> Start
     if started is None:
         started = start_job(job, context, mother)
         seed_random_layers(started.model, job.seed)
+        if job.lesson is not None:
+            started = replace(started, model=as_student(started.model, job, context))
         context.settings.compile(started.model, context.optimizer(job))
     return started
 
@@ -115,17 +131,19 @@ class Fitted:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-def fit_job(job: Job, context: RunContext, started: Started, watch: Stopwatch) -> Fitted:
+def fit_job(
+    job: Job, context: RunContext, started: Started, arguments: Mapping[str, Any], watch: Stopwatch
+) -> Fitted:
     """Call `keras.Model.fit` for one job.
 
     Args:
         job: The job.
         context: What the jobs of the run share.
         started: The network, compiled.
+        arguments: The data.
         watch: The time that the job has taken so far.
     """
     model, checkpoint = started.model, started.checkpoint
-    arguments = context.data.fit_arguments(model, job.batch_size, job.seed)
     logs = EpochLogs(checkpoint.epochs if checkpoint else ())
     own = context.callbacks_of(job)
     callbacks = [

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_mothernets.training.data.bootstrap import bootstrap_rows
 from keras_mothernets.training.data.leaves import named_leaves
 from keras_mothernets.training.seeds import derive_seed
 from keras_mothernets.training.signature import output_keys, output_structure
@@ -30,14 +31,25 @@ class ArrayBatches(keras.utils.PyDataset):
         arrays: `(x,)`, `(x, y)` or `(x, y, sample_weight)`, each an array or a nest of arrays.
         batch_size: Rows of one batch; the last batch of an epoch may be smaller.
         seed: Seed of the order; `None` keeps the order of the arrays.
+        bootstrap: Seed of a sample of as many rows, drawn with replacement and the same in every
+            epoch; `None` for all rows.
     """
 
-    def __init__(self, arrays: tuple[Any, ...], batch_size: int, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        arrays: tuple[Any, ...],
+        batch_size: int,
+        seed: int | None = None,
+        bootstrap: int | None = None,
+    ) -> None:
         super().__init__()
         self.arrays = arrays
         self.batch_size = batch_size
         self.seed = seed
         self.num_examples = len(named_leaves("x", arrays[0])[0][1])
+        self._rows = np.arange(self.num_examples)
+        if bootstrap is not None:
+            self._rows = bootstrap_rows(self.num_examples, bootstrap)
         self.begin_epoch(0)
 
     def begin_epoch(self, epoch: int) -> None:
@@ -49,10 +61,9 @@ class ArrayBatches(keras.utils.PyDataset):
         Args:
             epoch: Number of the epoch, from 0.
         """
-        if self.seed is None:
-            self._order = np.arange(self.num_examples)
-        else:
-            self._order = np.random.default_rng([self.seed, epoch]).permutation(self.num_examples)
+        self._order = self._rows
+        if self.seed is not None:
+            self._order = np.random.default_rng([self.seed, epoch]).permutation(self._rows)
 
     def __len__(self) -> int:
         return -(-self.num_examples // self.batch_size)
@@ -92,11 +103,19 @@ class ArraySource:
         """Number of batches in one pass."""
         return None if batch_size is None else -(-self.num_examples // batch_size)
 
-    def batches(self, batch_size: int | None, seed: int | None = None) -> ArrayBatches:
-        """The arrays as Keras eats them; in an order of their own if there is a seed."""
+    def batches(
+        self, batch_size: int | None, seed: int | None = None, bootstrap: int | None = None
+    ) -> ArrayBatches:
+        """The arrays as Keras eats them; in an order of their own if there is a seed.
+
+        Args:
+            batch_size: Rows of one batch.
+            seed: As in `ArrayBatches`, and so is `bootstrap`.
+            bootstrap: Seed of a bootstrap sample.
+        """
         parts = (self.x, self.y, self.sample_weight)
         used = max(position for position, part in enumerate(parts) if part is not None) + 1
-        return ArrayBatches(parts[:used], batch_size or 32, seed)
+        return ArrayBatches(parts[:used], batch_size or 32, seed, bootstrap)
 
     def for_network(self, model: keras.Model) -> ArraySource:
         """The same arrays with targets and weights in the form of a network's outputs.

@@ -67,7 +67,7 @@ class TrainingData:
         return batch_size if isinstance(self.train, ArraySource) else None
 
     def fit_arguments(
-        self, model: keras.Model, batch_size: int | None, seed: int
+        self, model: keras.Model, batch_size: int | None, seed: int, bootstrap: int | None = None
     ) -> dict[str, Any]:
         """Arguments of `keras.Model.fit` that feed one job.
 
@@ -75,9 +75,11 @@ class TrainingData:
             model: The job's network.
             batch_size: The job's batch size.
             seed: The job's seed, which decides about the order.
+            bootstrap: Seed of its bootstrap sample, `None` for all examples.
         """
+        train, order = self.train.for_network(model), seed if self.shuffle else None
         arguments: dict[str, Any] = {
-            "x": self.train.for_network(model).batches(batch_size, seed if self.shuffle else None),
+            "x": train.batches(batch_size, order, bootstrap),
             "shuffle": False,
             "class_weight": self.class_weight,
             "steps_per_epoch": self.steps_per_epoch,

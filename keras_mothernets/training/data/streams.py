@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mothernets.errors import DataError, reason_of
+from keras_mothernets.training.data.bootstrap import weighted_stream
 
 
 class ReorderedBatches(keras.utils.PyDataset):
@@ -88,12 +89,22 @@ class StreamSource:
         count = self._cardinality()
         return count if count >= 0 else None
 
-    def batches(self, batch_size: int | None, seed: int | None = None) -> Any:
-        """The data as Keras eats them; a PyDataset's batches reordered if there is a seed."""
+    def batches(
+        self, batch_size: int | None, seed: int | None = None, bootstrap: int | None = None
+    ) -> Any:
+        """The data as Keras eats them; a PyDataset's batches reordered if there is a seed.
+
+        Args:
+            batch_size: Not used; the data come in batches.
+            seed: Seed of the order of the batches.
+            bootstrap: Seed of the weights by which a bootstrap sample is imitated, see
+                `keras_mothernets.training.data.bootstrap`.
+        """
+        dataset = self.dataset
         is_countable = self.steps(None) is not None
-        if seed is not None and is_countable and isinstance(self.dataset, keras.utils.PyDataset):
-            return ReorderedBatches(self.dataset, seed)
-        return self.dataset
+        if seed is not None and is_countable and isinstance(dataset, keras.utils.PyDataset):
+            dataset = ReorderedBatches(dataset, seed)
+        return dataset if bootstrap is None else weighted_stream(dataset, bootstrap)
 
     def for_network(self, model: keras.Model) -> StreamSource:
         """The data set itself: its batches have the form that its maker gave them."""
