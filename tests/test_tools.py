@@ -95,3 +95,10 @@ def test_a_coverage_table_reads_back_as_it_was_written(tmp_path: Path) -> None:
         section.write(path, rows)
         assert section.read(path) == rows
     assert path.read_text().count("---") == 2
+
+
+def test_of_a_network_that_is_killed_on_the_way_the_table_has_what_was_known() -> None:
+    section = coverage_parts.Section("things", ("name", "read", "widened", "deepened"), "Text.")
+    row = section.unfinished("one", 'noise\n{"read": "yes"}\n', "no memory left")
+    assert row == {"name": "one", "read": "yes", "widened": "no memory left", "deepened": "-"}
+    assert section.unfinished("two", None, "killed") == section.row("two", "killed")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import coverage_parts as parts
@@ -75,29 +75,33 @@ def build(name: str) -> Any:
     return parts.randomise(getattr(keras.applications, name)(weights=None, **options))
 
 
-def measure(name: str) -> parts.Row:
+def measure(name: str) -> Iterator[parts.Row]:
     """Build a network, change it in all ways, and say how far each is from the original."""
     from keras_mothernets.errors import MotherNetsError
     from keras_mothernets.graph import read
 
     model = build(name)
-    row = {"parameters": f"{model.count_params():,}"}
+    yield {"parameters": f"{model.count_params():,}"}
     try:
         architecture = read(model)
     except MotherNetsError as error:
-        return row | {"read": f"refused: {parts.sentence(error)}"}
-    row |= {"read": "yes", "layers": str(len(architecture.layers))}
+        yield {"read": f"refused: {parts.sentence(error)}"}
+        return
     unknown = without_rule(architecture)
-    row["without a rule"] = ", ".join(unknown) or "none"
+    yield {
+        "read": "yes",
+        "layers": str(len(architecture.layers)),
+        "without a rule": ", ".join(unknown) or "none",
+    }
     if unknown:
-        return row
+        return
     reference = parts.Reference(model)
-    row["deepened"] = deepen(model, architecture, reference)
+    yield {"deepened": deepen(model, architecture, reference)}
     gc.collect()
-    widened, row["widened"] = widen(model, architecture, reference)
+    widened, text = widen(model, architecture, reference)
+    yield {"widened": text}
     if widened is not None:
-        row[SECTION.columns[-2]] = mother(model, widened, reference)
-    return row
+        yield {SECTION.columns[-2]: mother(model, widened, reference)}
 
 
 def without_rule(architecture: Any) -> list[str]:

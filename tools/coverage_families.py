@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import coverage_parts as parts
@@ -180,25 +180,26 @@ FAMILIES: dict[str, list[Build]] = {
 }
 
 
-def measure(name: str) -> parts.Row:
+def measure(name: str) -> Iterator[parts.Row]:
     """Build a family, its mother, and every member from it."""
     import keras_mothernets as km
     from keras_mothernets.errors import MotherNetsError
     from keras_mothernets.mothernet import same_architecture
 
     members = [parts.randomise(build(), seed) for seed, build in enumerate(FAMILIES[name])]
-    row = {SECTION.columns[4]: ", ".join(f"{member.count_params():,}" for member in members)}
+    yield {SECTION.columns[4]: ", ".join(f"{member.count_params():,}" for member in members)}
     try:
         mother = parts.randomise(km.mothernet(members), seed=9)
     except MotherNetsError as error:
-        return row | {"mother": f"refused: {parts.sentence(error)}"}
+        yield {"mother": f"refused: {parts.sentence(error)}"}
+        return
     equal = [member.name for member in members if same_architecture(mother, member)]
     reference = parts.Reference(mother)
     deviations, shares = [], []
     for seed, member in enumerate(members):
         shares.append(f"{100 * km.explain(mother, member).inherited:.0f} %")
         deviations.append(reference.shown(reference.deviation(km.hatch(mother, member, seed=seed))))
-    return row | {
+    yield {
         "mother": f"yes, {len(mother.layers)} layers",
         "is the member": ", ".join(equal) or "none",
         "parameters": f"{mother.count_params():,}",

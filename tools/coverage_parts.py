@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,13 @@ def main(
     description: str,
     section: Section,
     names: Callable[[], list[str]],
-    measure: Callable[[str], Row],
+    measure: Callable[[str], Iterator[Row]],
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Fill a table row by row, each in a process of its own; 1 if a change was wrong."""
+    """Fill a table row by row, each in a process of its own; 1 if a change was wrong.
+
+    `measure` gives a row piece by piece, so that what is known stays if the process is killed.
+    """
     parser = argparse.ArgumentParser(description=description.partition("\n\n")[0])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these rows only")
     parser.add_argument("--again", action="store_true", help="measure what stands there already")
@@ -41,8 +44,10 @@ def main(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if arguments.measure:
         start = time.monotonic()
-        row = measure(arguments.measure)
-        print(json.dumps({**row, "seconds": f"{time.monotonic() - start:.0f}"}))
+        row: Row = {}
+        for piece in measure(arguments.measure):
+            row |= {**piece, "seconds": f"{time.monotonic() - start:.0f}"}
+            print(json.dumps(row), flush=True)
         return 0
     known = section.read(arguments.table)
     rows = {name: known.get(name) or section.row(name, NOT_RUN) for name in names()}
@@ -61,15 +66,16 @@ def _in_process(name: str, limit: float, section: Section) -> Row:
     command = [sys.executable, sys.argv[0], "--measure", name]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
-    except subprocess.TimeoutExpired:
-        return section.row(name, f"stopped after {limit / 60:.0f} minutes")
+    except subprocess.TimeoutExpired as stopped:
+        return section.unfinished(name, stopped.stdout, f"stopped after {limit / 60:.0f} minutes")
     if done.returncode < 0:
-        return section.row(name, f"killed by signal {-done.returncode} (no memory left?)")
+        reason = f"killed by signal {-done.returncode} (no memory left?)"
+        return section.unfinished(name, done.stdout, reason)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["killed"])[-1]
         return section.row(name, f"WRONG: {last}")
-    row: Row = json.loads(done.stdout.strip().splitlines()[-1])
-    return section.row(name) | row
+    whole: Row = json.loads(done.stdout.strip().splitlines()[-1])
+    return section.row(name) | whole
 
 
 class Section:
@@ -90,6 +96,14 @@ class Section:
         """A row of which nothing is known but why."""
         known = {self.columns[0]: name, self.columns[1]: why}
         return {column: known.get(column, "-") for column in self.columns}
+
+    def unfinished(self, name: str, printed: str | bytes | None, why: str) -> Row:
+        """A row of which the pieces that were printed are known; the next one says why no more."""
+        text = printed.decode() if isinstance(printed, bytes) else printed or ""
+        rows = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        known: Row = rows[-1] if rows else {}
+        missing = [column for column in self.columns[1:] if column not in known]
+        return self.row(name) | known | {missing[0]: why}
 
     def read(self, path: Path) -> dict[str, Row]:
         """Rows written before, by name."""
