@@ -198,6 +198,23 @@ def test_train_from_a_folder_from_scratch(
     ]
 
 
+@pytest.mark.parametrize("method", ["bagging", "distillation", "treenets"])
+def test_train_with_the_rivals(
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, hidden in {"one": (6, 4), "two": (6, 5)}.items():
+        zoo.mlp((8, 8, 1), 10, hidden).save(tmp_path / f"{name}.keras")
+    plot = tmp_path / "run.png"
+    arguments = ["--method", method, "--epochs", "2", "--optimizer", "adamw", "--plot", str(plot)]
+    assert main(["train", str(tmp_path), "digits", *arguments]) == 0
+    printed = capsys.readouterr().out
+    names = [line.split()[0] for line in printed.splitlines() if line.endswith("%")]
+    title = {"bagging": "Bagging", "distillation": "KnowledgeDistillation"}.get(method, "TreeNets")
+    assert names == ["one", "two", title]
+    assert ("tree  " in printed) == (method == "treenets")
+    assert plot.stat().st_size > 10_000
+
+
 def test_dry_run_prints_the_plan_and_trains_nothing(
     make: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

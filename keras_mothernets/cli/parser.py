@@ -68,6 +68,13 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     train.add_argument("ensemble", help=ENSEMBLE_HELP)
     train.add_argument("dataset", help="digits, or the name of a tensorflow-datasets data set")
+    _add_data(train)
+    _add_method(train)
+    _add_optimizer(train)
+    _add_results(train)
+
+
+def _add_data(train: argparse.ArgumentParser) -> None:
     add = train.add_argument
     add("--data-dir", type=Path, help="where tensorflow-datasets keeps its data")
     add(
@@ -78,10 +85,28 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         help="part of the training data held out (0.1)",
     )
     add(
+        "--augment",
+        action="store_true",
+        help="mirror and move training images; for networks of the zoo",
+    )
+    add(
+        "--width",
+        type=positive,
+        metavar="N",
+        default=1.0,
+        help="width multiplier for networks of the zoo (1)",
+    )
+
+
+def _add_method(train: argparse.ArgumentParser) -> None:
+    add = train.add_argument
+    add(
         "--method",
-        choices=["mothernets", "fulldata"],
+        choices=["mothernets", "fulldata", "bagging", "distillation", "treenets"],
         default="mothernets",
-        help="mothernets (default), or fulldata: every member from scratch",
+        help="mothernets (default); fulldata: every member from scratch; bagging: each on a sample"
+        " of its own; distillation: the largest teaches the others; treenets: the first layers"
+        " in common",
     )
     add(
         "--epochs",
@@ -97,6 +122,11 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         help="of each member after hatching (half of --epochs)",
     )
     add("--clusters", type=at_least(1), metavar="N", help="number of MotherNets (1)")
+    add("--seed", type=at_least(0), metavar="N", default=0, help="of everything random (0)")
+
+
+def _add_optimizer(train: argparse.ArgumentParser) -> None:
+    add = train.add_argument
     add(
         "--batch-size",
         type=at_least(1),
@@ -128,19 +158,10 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="constant learning rate; by default it falls as a cosine over each job",
     )
-    add(
-        "--augment",
-        action="store_true",
-        help="mirror and move training images; for networks of the zoo",
-    )
-    add(
-        "--width",
-        type=positive,
-        metavar="N",
-        default=1.0,
-        help="width multiplier for networks of the zoo (1)",
-    )
-    add("--seed", type=at_least(0), metavar="N", default=0, help="of everything random (0)")
+
+
+def _add_results(train: argparse.ArgumentParser) -> None:
+    add = train.add_argument
     add(
         "--run-dir", type=Path, help="folder that keeps the run, so that it can go on after a crash"
     )

@@ -18,11 +18,23 @@ from keras_mothernets.cli.sources import (
 from keras_mothernets.datasets import Dataset
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.member import Member
-from keras_mothernets.methods import FullData, MotherNets
+from keras_mothernets.methods import (
+    Bagging,
+    FullData,
+    KnowledgeDistillation,
+    MotherNets,
+    TreeNets,
+)
 from keras_mothernets.training import History
 from keras_mothernets.training.files import check_writable
 
-METHOD_NAMES = {"mothernets": "MotherNets", "fulldata": "FullData"}
+METHODS = {
+    "mothernets": MotherNets,
+    "fulldata": FullData,
+    "bagging": Bagging,
+    "distillation": KnowledgeDistillation,
+    "treenets": TreeNets,
+}
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -69,14 +81,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 def make_method(arguments: argparse.Namespace, members: list[Member]) -> Any:
     """The method that the arguments name, with its settings."""
-    if arguments.method == "fulldata":
-        return FullData(members, seed=arguments.seed)
-    return MotherNets(
-        members,
-        n_clusters=arguments.clusters or 1,
-        member_epochs=arguments.member_epochs,
-        seed=arguments.seed,
-    )
+    own: dict[str, Any] = {}
+    if arguments.method == "mothernets":
+        own = {"n_clusters": arguments.clusters or 1, "member_epochs": arguments.member_epochs}
+    return METHODS[arguments.method](members, seed=arguments.seed, **own)
 
 
 def compile_for(method: Any, members: list[Member], optimizer: OptimizerOfJob) -> None:
@@ -106,11 +114,11 @@ def compile_for(method: Any, members: list[Member], optimizer: OptimizerOfJob) -
 
 def _check(arguments: argparse.Namespace) -> None:
     """Find before anything is loaded what could not be done at the end."""
-    if arguments.method == "fulldata":
+    if arguments.method != "mothernets":
         for option in ("member_epochs", "clusters"):
             if getattr(arguments, option) is not None:
                 name = option.replace("_", "-")
-                raise MotherNetsError(f"--{name} says nothing to --method fulldata")
+                raise MotherNetsError(f"--{name} says nothing to --method {arguments.method}")
     if arguments.output is not None and arguments.output.suffix != ".keras":
         raise MotherNetsError("--output must be a .keras file", received=f"`{arguments.output}`")
     check_source(arguments.ensemble, width=arguments.width, augment=arguments.augment)
@@ -132,7 +140,7 @@ def _report(
     history: History,
     data: Dataset,
 ) -> None:
-    name = METHOD_NAMES[arguments.method]
+    name = METHODS[arguments.method].__name__
     result = reporting.result_of(name, method, members, history, data.x_test, data.y_test)
     print(f"\n{reporting.member_table(result)}\n\n{reporting.time_table([result])}")
     if arguments.plot is not None:

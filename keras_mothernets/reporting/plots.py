@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,20 +107,33 @@ def _common_metric(results: Sequence[Result]) -> str:
     """The metric to draw: validation accuracy if all jobs have it, else what they all have."""
     jobs = [history for result in results for history in result.history.jobs.values()]
     for metric in ("val_accuracy", "accuracy"):
-        if all(metric in history for history in jobs if history):
+        if all(_values(history, metric) for history in jobs if any(history.values())):
             return metric
     raise MotherNetsError(
         "Learning curves need an accuracy for every job", fix='Compile with `metrics=["accuracy"]`'
     )
 
 
+def _values(history: Mapping[str, list[float]], metric: str) -> list[float]:
+    """A metric's values by epoch; of a tree their mean over the branches."""
+    if history.get(metric):
+        return history[metric]
+    is_validation, ending = metric.startswith("val_"), "_" + metric.removeprefix("val_")
+    branches = [
+        values
+        for name, values in history.items()
+        if values and name.endswith(ending) and name.startswith("val_") == is_validation
+    ]
+    return [float(value) for value in np.mean(branches, axis=0)] if branches else []
+
+
 def _learning_curves(axes: Axes, result: Result, metric: str) -> None:
     start, members = 0.0, 0
     for row in result.history.ledger:
-        is_mother = row.role == "mother"
+        is_mother = row.role != "member"
         line_colour = MOTHER if is_mother else colour(members)
         members += not is_mother
-        values = result.history.jobs[row.job].get(metric, [])
+        values = _values(result.history.jobs[row.job], metric)
         if values:
             # Epochs of one job take the same time, after a first one that also compiles.
             times = start + row.wall_seconds * (np.arange(len(values)) + 1) / len(values)
@@ -146,9 +159,10 @@ def _learning_curves(axes: Axes, result: Result, metric: str) -> None:
 
 
 def _time_bars(axes: Axes, results: Sequence[Result]) -> None:
+    longest = max(result.seconds for result in results)
     for height, result in enumerate(results):
         split = (
-            (result.mother_seconds, MOTHER, "mother"),
+            (result.common_seconds, MOTHER, result.common_role),
             (result.member_seconds, "#9fb8c9", "members"),
         )
         left = 0.0
@@ -157,9 +171,11 @@ def _time_bars(axes: Axes, results: Sequence[Result]) -> None:
                 continue
             axes.barh(height, seconds, left=left, height=0.62, color=fill)
             ink = "white" if fill == MOTHER else INK
-            axes.text(
-                left + seconds / 2, height, words, ha="center", va="center", fontsize=8, color=ink
-            )
+            if seconds > 0.08 * longest:  # else there is no room for words
+                axes.text(
+                    left + seconds / 2, height, words, ha="center", va="center", fontsize=8,
+                    color=ink,
+                )  # fmt: skip
             left += seconds
         axes.annotate(
             f"{left:.0f} s", (left, height), xytext=(6, 0), textcoords="offset points", va="center",

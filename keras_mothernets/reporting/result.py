@@ -31,14 +31,15 @@ class Result:
     member_jobs: tuple[str, ...]
 
     @property
-    def has_mothers(self) -> bool:
-        """Whether there were mothers that are no members themselves."""
-        return any(row.role == "mother" for row in self.history.ledger)
+    def common_role(self) -> str:
+        """What was trained for several members at once: "mother", "tree"; "" if nothing was."""
+        roles = dict.fromkeys(row.role for row in self.history.ledger if row.role != "member")
+        return ", ".join(roles)
 
     @property
-    def mother_seconds(self) -> float:
-        """Wall clock seconds of the training of mothers that are no members themselves."""
-        return self.history.ledger.total("mother")
+    def common_seconds(self) -> float:
+        """Wall clock seconds of the training of what are no members themselves."""
+        return self.seconds - self.member_seconds
 
     @property
     def member_seconds(self) -> float:
@@ -48,7 +49,7 @@ class Result:
     @property
     def seconds(self) -> float:
         """Wall clock seconds of all jobs."""
-        return self.mother_seconds + self.member_seconds
+        return self.history.ledger.total()
 
 
 def result_of(
@@ -77,7 +78,7 @@ def result_of(
 def member_table(result: Result) -> str:
     """One line per network: parameters, share inherited, deviation at hatching, epochs, accuracy.
 
-    Mothers come first; they are no part of the ensemble and have no test accuracy. The
+    Mothers and trees come first; they are no part of the ensemble and have no test accuracy. The
     deviation is the largest difference between the outputs of a hatched network and of its
     mother on real data, relative to the largest output.
 
@@ -89,7 +90,7 @@ def member_table(result: Result) -> str:
     """
     ledger = result.history.ledger
     accuracy = dict(zip(result.member_jobs, result.quality.member_accuracy, strict=True))
-    mothers = [row.job for row in ledger if row.role == "mother"]
+    mothers = [row.job for row in ledger if row.role != "member"]
     rows = []
     for job in [*mothers, *result.member_jobs]:
         row = ledger[job]
@@ -110,7 +111,7 @@ def member_table(result: Result) -> str:
 
 
 def time_table(results: Sequence[Result]) -> str:
-    """One line per method: time of mothers and of members, and what came of it.
+    """One line per method: time of what members have in common and of them, and what came of it.
 
     Args:
         results: Measured methods; the first is what the others are compared with.
@@ -122,7 +123,7 @@ def time_table(results: Sequence[Result]) -> str:
     rows = [
         [
             result.name,
-            f"{result.mother_seconds:.1f} s" if result.has_mothers else "",
+            f"{result.common_seconds:.1f} s" if result.common_role else "",
             f"{result.member_seconds:.1f} s",
             f"{result.seconds:.1f} s",
             f"{first.seconds / result.seconds:.2f} x" if len(results) > 1 else "",
@@ -132,7 +133,9 @@ def time_table(results: Sequence[Result]) -> str:
         ]
         for result in results
     ]
-    headers = ["method", "mother", "members", "total", "speed", "ensemble accuracy"]
+    common = dict.fromkeys(result.common_role for result in results if result.common_role)
+    headers = ["method", " or ".join(common) or "mother", "members", "total", "speed"]
+    headers.append("ensemble accuracy")
     return _right_aligned([*headers, "best member", "mean member"], rows, words=1)
 
 
