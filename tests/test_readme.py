@@ -16,11 +16,14 @@ def test_examples_run_one_after_the_other(capsys: pytest.CaptureFixture[str]) ->
     names: dict = {}
     for example in EXAMPLES:
         exec(compile(example, "README.md", "exec"), names)
-    assert len(EXAMPLES) == 2
+    assert len(EXAMPLES) == 3
     assert names["ensemble"].output_shape == (None, 10)
     printed = capsys.readouterr().out
     assert "mothernet" in printed and "accuracy" in printed
-    assert float(printed.splitlines()[-1]) < 1e-10
+    figures = [float(line) for line in printed.splitlines() if re.fullmatch(r"[\d.e-]+", line)]
+    assert figures[-1] < 1e-11
+    assert names["weights"].sum() == pytest.approx(1.0)
+    assert names["best"].output_shape == (None, 10)
 
 
 def test_the_first_example_fits_fifteen_lines() -> None:
