@@ -23,6 +23,7 @@ SMOKE = [
             "conv2d_strided",
             "norm_other_epsilon",
             "depthwise2d_more_multiplier",
+            "conv2d_of_more_and_wider_groups",
             "inserted_conv2d_norm_relu",
             "residual_blocks",
             "concatenated_branches",
