@@ -1,5 +1,7 @@
 """TreeNets: what is shared and what is not, against gradients counted one by one."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -176,6 +178,18 @@ def test_a_killed_tree_goes_on_with_the_same_numbers(mlp, data, tmp_path):
         run(tmp_path)
     Stop.at = None
     np.testing.assert_equal(run(tmp_path), expected)
+
+
+def test_a_member_that_was_lost_is_taken_from_the_stored_tree_again(
+    mlp, data, tmp_path, count_fits
+):
+    members = mlps(mlp)
+    method, _ = fit(members, data, run_dir=tmp_path)
+    shutil.rmtree(tmp_path / "jobs" / "b")
+    again, _ = fit(members, data, run_dir=tmp_path)
+    assert count_fits == ["tree"]
+    for ours, theirs in zip(method.members, again.members, strict=True):
+        np.testing.assert_equal(ours.get_weights(), theirs.get_weights())
 
 
 def test_what_shares_nothing_is_refused(mlp):
