@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from keras_mothernets.errors import DataError
-
-# Below this a probability counts as zero; the logarithm of float32's smallest would dominate.
-SMALLEST_PROBABILITY = 1e-7
+from keras_mothernets.ensembles import EnsembleStatistics
 
 
 @dataclass(frozen=True)
@@ -49,61 +44,46 @@ class Quality:
         )
 
 
-def measure_quality(
-    member_outputs: Sequence[np.ndarray], probabilities: np.ndarray, labels: np.ndarray
-) -> Quality:
-    """Compare what members and ensemble say with the truth.
+def measure_quality(statistics: EnsembleStatistics) -> Quality:
+    """What tables and pictures show of all that can be measured.
 
     Args:
-        member_outputs: For each member its probabilities or logits, (examples, classes).
-        probabilities: The ensemble's probabilities, (examples, classes).
-        labels: True classes as numbers, (examples,).
+        statistics: Of the members, whose plain average is the ensemble.
 
     Returns:
         A `Quality`.
 
     Raises:
-        DataError: The arrays are not of these shapes.
+        MotherNetsError: This is no classification.
 
     Example:
-        >>> sure, wrong = np.array([[0.9, 0.1]]), np.array([[0.2, 0.8]])
-        >>> print(measure_quality([sure, wrong], (sure + wrong) / 2, np.array([0])))
+        >>> from keras_mothernets.ensembles import Predictions
+        >>> sure, wrong = [[0.9, 0.1]], [[0.2, 0.8]]
+        >>> predictions = Predictions.of_classes([sure, wrong], [0])
+        >>> print(measure_quality(EnsembleStatistics(predictions)))
         ensemble 100.00%, best member 100.00%, mean member 50.00%
     """
-    labels = np.asarray(labels).reshape(-1)
-    for outputs in (*member_outputs, probabilities):
-        if outputs.ndim != 2 or len(outputs) != len(labels):
-            raise DataError(
-                "Accuracy can be measured for classifiers with one output only",
-                expected=f"outputs of shape ({len(labels)}, classes)",
-                received=str(outputs.shape),
-            )
-    guesses = [outputs.argmax(axis=1) for outputs in member_outputs]
-    pairs = [np.mean(first != second) for first, second in combinations(guesses, 2)]
-    of_truth = probabilities[np.arange(len(labels)), labels]
+    count = len(statistics.predictions.names)
     return Quality(
-        member_accuracy=tuple(float(np.mean(guess == labels)) for guess in guesses),
-        accuracy=float(np.mean(probabilities.argmax(axis=1) == labels)),
-        nll=float(-np.log(np.maximum(of_truth, SMALLEST_PROBABILITY)).mean()),
-        disagreement=float(np.mean(pairs)) if pairs else 0.0,
+        member_accuracy=tuple(statistics.accuracy([member]) for member in range(count)),
+        accuracy=statistics.accuracy(),
+        nll=statistics.nll(),
+        disagreement=statistics.diversity().disagreement if count > 1 else 0.0,
     )
 
 
-def quality_of(method: Any, x: np.ndarray, y: np.ndarray, *, batch_size: int = 256) -> Quality:
-    """Measure a trained method's members and their ensemble on labelled examples.
+def quality_of(method: Any, x: np.ndarray, y: np.ndarray) -> Quality:
+    """Measure a trained method's members and their average on labelled examples.
 
     Args:
         method: A `FullData`, `MotherNets` or other method after `fit`.
         x: Inputs, (examples, ...).
         y: Classes as numbers, (examples,).
-        batch_size: Examples predicted at a time.
 
     Returns:
         A `Quality`.
 
     Raises:
-        DataError: The members are not classifiers with one output.
+        MotherNetsError: The members are not classifiers with one output.
     """
-    outputs = [member.predict(x, batch_size=batch_size, verbose=0) for member in method.members]
-    probabilities = method.ensemble().predict(x, batch_size=batch_size, verbose=0)
-    return measure_quality(outputs, probabilities, y)
+    return measure_quality(EnsembleStatistics.of(method.members, x, y))

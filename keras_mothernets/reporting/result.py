@@ -69,7 +69,7 @@ def result_of(
         A `Result`.
 
     Raises:
-        DataError: The members are not classifiers with one output.
+        MotherNetsError: The members are not classifiers with one output.
     """
     jobs = tuple(member.label for member in as_members(list(members)))
     return Result(name, history, quality_of(method, x, y), jobs)
