@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
-from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.reporting.result import Result
@@ -90,14 +90,23 @@ def plot_error_against_time(
         raise MotherNetsError("There is nothing to draw: no ensemble has been trained yet")
     figure = new_figure(8.0, 5.0)
     axes = figure.subplots()
-    for number, method in enumerate(dict.fromkeys(point.method for point in points)):
-        own = [point for point in points if point.method == method]
-        _method_line(axes, own, colour(number))
+    methods = list(dict.fromkeys(point.method for point in points))
+    own = {method: [point for point in points if point.method == method] for method in methods}
+    lines = {method: _Line.of(own[method]) for method in methods}
+    for number, (method, line) in enumerate(lines.items()):
+        axes.scatter(
+            [point.minutes for point in own[method]], [point.error for point in own[method]],
+            s=14, color=colour(number), alpha=0.3, linewidths=0,
+        )  # fmt: skip
+        others = [other for name, other in lines.items() if name != method]
+        _draw_line(axes, line, others, colour(number))
+        _method_name(axes, method, line, colour(number))
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
     tidy(axes, title=title, x=f"{clock} [minutes, logarithmic]", y="test error of the ensemble")
     axes.margins(x=0.16, y=0.12)
     _save(figure, path)
@@ -187,28 +196,54 @@ def _time_bars(axes: Axes, results: Sequence[Result]) -> None:
     axes.grid(visible=False)
 
 
-def _method_line(axes: Axes, points: Sequence[Point], line_colour: str) -> None:
-    budgets = list(dict.fromkeys(point.budget for point in points))
-    groups = [[point for point in points if point.budget == budget] for budget in budgets]
-    groups.sort(key=lambda group: float(np.mean([point.minutes for point in group])))
-    minutes = [float(np.mean([point.minutes for point in group])) for group in groups]
-    errors = [float(np.mean([point.error for point in group])) for group in groups]
-    spread = [float(np.std([p.error for p in g], ddof=1)) if len(g) > 1 else 0.0 for g in groups]
-    axes.scatter(
-        [point.minutes for point in points], [point.error for point in points],
-        s=14, color=line_colour, alpha=0.3, linewidths=0,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class _Line:
+    """A method's means over seeds, by budget in order of time."""
+
+    budgets: list[str]
+    minutes: list[float]
+    errors: list[float]
+    spread: list[float]
+
+    @classmethod
+    def of(cls, points: Sequence[Point]) -> _Line:
+        """The line through some points of one method."""
+        budgets = list(dict.fromkeys(point.budget for point in points))
+        groups = [[point for point in points if point.budget == budget] for budget in budgets]
+        groups.sort(key=lambda group: float(np.mean([point.minutes for point in group])))
+        errors = [[point.error for point in group] for group in groups]
+        return cls(
+            [group[0].budget for group in groups],
+            [float(np.mean([point.minutes for point in group])) for group in groups],
+            [float(np.mean(each)) for each in errors],
+            [float(np.std(each, ddof=1)) if len(each) > 1 else 0.0 for each in errors],
+        )
+
+    def at(self, minutes: float) -> float:
+        """Its error at some time, in between as it is drawn."""
+        return float(np.interp(np.log(minutes), np.log(self.minutes), self.errors))
+
+
+def _draw_line(axes: Axes, line: _Line, others: Sequence[_Line], line_colour: str) -> None:
     axes.errorbar(
-        minutes, errors, yerr=spread, color=line_colour, marker="o", markersize=6, linewidth=1.8,
-        elinewidth=1.2, capsize=3,
+        line.minutes, line.errors, yerr=line.spread, color=line_colour, marker="o", markersize=6,
+        linewidth=1.8, elinewidth=1.2, capsize=3,
     )  # fmt: skip
-    for group, x, y in zip(groups, minutes, errors, strict=True):
+    for number, (words, x, y) in enumerate(
+        zip(line.budgets, line.minutes, line.errors, strict=True)
+    ):
+        # Away from the other lines, so that words do not cross them.
+        is_low = bool(others) and y < min(other.at(x) for other in others)
         axes.annotate(
-            group[0].budget, (x, y), xytext=(6, 6), textcoords="offset points", fontsize=8,
-            color=line_colour,
+            words.removesuffix(" epochs") if number else words, (x, y), color=line_colour,
+            xytext=(-6, -6) if is_low else (6, 6), textcoords="offset points", fontsize=8,
+            ha="right" if is_low else "left", va="top" if is_low else "bottom",
         )  # fmt: skip
+
+
+def _method_name(axes: Axes, name: str, line: _Line, line_colour: str) -> None:
     axes.annotate(
-        points[0].method, (minutes[0], errors[0]), xytext=(-6, 8), textcoords="offset points",
+        name, (line.minutes[0], line.errors[0]), xytext=(-6, 8), textcoords="offset points",
         ha="right", fontsize=11, weight="bold", color=line_colour,
     )  # fmt: skip
 
