@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from marks import quick_ones
 
 from keras_mothernets import __version__, datasets, zoo
 from keras_mothernets.cli import main, parser, sources
@@ -198,7 +199,9 @@ def test_train_from_a_folder_from_scratch(
     ]
 
 
-@pytest.mark.parametrize("method", ["bagging", "distillation", "treenets"])
+@pytest.mark.parametrize(
+    "method", quick_ones(["bagging", "distillation", "treenets"], ["treenets"])
+)
 def test_train_with_the_rivals(
     method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

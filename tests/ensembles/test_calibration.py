@@ -82,6 +82,7 @@ def test_calibrated_likelihood_does_not_depend_on_confidence():
     assert EnsembleStatistics(predictions).calibrated_nll() == pytest.approx(found, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_calibrated_likelihood_is_measured_on_the_other_half():
     """The same halves, temperatures tried one after the other."""
     predictions = classes(examples=60)

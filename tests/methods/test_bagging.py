@@ -160,6 +160,7 @@ def test_a_plan_of_another_sample_is_refused(tmp_path):
         trained(numbered("a"), *rows(), run_dir=tmp_path, seed=1)
 
 
+@pytest.mark.slow
 def test_digits_are_learned():
     from keras_mothernets import datasets
 

@@ -8,6 +8,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from marks import quick_ones
 
 import keras_mothernets as km
 from keras_mothernets.training import RunDirectory, save_epochs
@@ -231,7 +232,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", quick_ones(CASES, ["cosine decay", "dropout", "stopped early"]))
 def test_a_killed_run_gives_what_the_undisturbed_one_gives(name, tmp_path):
     build, settings = CASES[name]
     epoch = settings.get("kill", 2)
@@ -389,7 +390,7 @@ UNUSABLE = {
 }
 
 
-@pytest.mark.parametrize("name", UNUSABLE)
+@pytest.mark.parametrize("name", quick_ones(UNUSABLE, ["truncated", "foreign"]))
 def test_a_checkpoint_that_cannot_be_used_is_left_alone_with_a_warning(name, tmp_path):
     damage, reason = UNUSABLE[name]
     expected = run(DROPPED)

@@ -179,6 +179,7 @@ def test_a_given_teacher_is_no_member_and_belongs_to_the_plan(mlp, data, tmp_pat
         run()
 
 
+@pytest.mark.slow
 def test_a_killed_student_goes_on_with_the_same_numbers(mlp, data, tmp_path):
     class Stop(keras.callbacks.Callback):
         at = None

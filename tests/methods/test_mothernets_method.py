@@ -190,6 +190,7 @@ def hatched_on_wide_numbers(count_fits):
     return method.fit(x, y, epochs=60, batch_size=40, verbose=0).ledger["b"]
 
 
+@pytest.mark.slow
 def test_rounding_of_float32_does_not_stop_a_correct_hatch(count_fits):
     row = hatched_on_wide_numbers(count_fits)
     assert count_fits == ["a"]

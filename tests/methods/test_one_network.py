@@ -242,6 +242,7 @@ def test_a_killed_chain_goes_on_with_the_same_numbers(mlp, data, tmp_path):
     assert set(Rates.seen) == {"net_2"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["snapshots", "geometric"])
 def test_digits_are_learned(kind):
     data = km.datasets.load("digits")

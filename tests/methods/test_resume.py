@@ -5,6 +5,7 @@ import functools
 import keras
 import numpy as np
 import pytest
+from marks import quick_ones
 
 import keras_mothernets as km
 
@@ -202,7 +203,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("row", OTHERS)
+@pytest.mark.parametrize("row", quick_ones(OTHERS, ["callbacks", "own loss", "member's epochs"]))
 @pytest.mark.filterwarnings("ignore:The initial weights differ")
 def test_another_plan_is_refused_before_anything_trains(row, mlp, tmp_path, count_fits):
     first, second, culprit = OTHERS[row]

@@ -159,6 +159,7 @@ def test_sample_weights_count_for_every_branch(mlp, data):
     assert all((bias != 0).any() for bias in biases(1.0))
 
 
+@pytest.mark.slow
 def test_a_killed_tree_goes_on_with_the_same_numbers(mlp, data, tmp_path):
     class Stop(keras.callbacks.Callback):
         at = None
@@ -216,6 +217,7 @@ def test_labels_out_of_range_are_found_before_a_tree_is_trained(mlp, data, count
     assert count_fits == []
 
 
+@pytest.mark.slow
 def test_residual_networks_are_trained_on_digits():
     data = km.datasets.load("digits")
     members = [
