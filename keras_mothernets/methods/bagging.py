@@ -36,14 +36,8 @@ class Bagging(Method):
     def design(self, schedule: Schedule) -> Design:
         """One job per member, each with the seed of its sample; nobody waits."""
         jobs = tuple(
-            self.job(
-                member.label,
-                "member",
-                member.label,
-                member.model,
-                schedule,
-                epochs=schedule.epochs if member.epochs is None else member.epochs,
-                bootstrap=derive_seed(self.seed, member.label, "bootstrap"),
+            self.member_job(
+                member, schedule, bootstrap=derive_seed(self.seed, member.label, "bootstrap")
             )
             for member in self._members
         )

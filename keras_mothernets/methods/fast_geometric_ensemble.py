@@ -139,12 +139,12 @@ class FastGeometricEnsemble(OneNetworkMethod):
         base = f"{self._one.label}_base"
         jobs = [self.job(base, "base", first, self._one.model, schedule, epochs=base_epochs)]
         for number, member in enumerate(self._members):
-            job = self.job(
-                member.label, "member", member.label, member.model, schedule,
-                start=Continue(jobs[-1].name), epochs=cycle if number else cycle // 2,
-                renews_statistics=True,
-            )  # fmt: skip
-            jobs.append(job)
+            start, epochs = Continue(jobs[-1].name), cycle if number else cycle // 2
+            jobs.append(
+                self.member_job(
+                    member, schedule, start=start, epochs=epochs, renews_statistics=True
+                )
+            )
         return Design(tuple(jobs), networks)
 
     def optimizer(self, settings: CompileSettings, job: Job) -> keras.optimizers.Optimizer:

@@ -27,15 +27,5 @@ class FullData(Method):
 
     def design(self, schedule: Schedule) -> Design:
         """One job per member; nobody waits."""
-        jobs = tuple(
-            self.job(
-                member.label,
-                "member",
-                member.label,
-                member.model,
-                schedule,
-                epochs=schedule.epochs if member.epochs is None else member.epochs,
-            )
-            for member in self._members
-        )
+        jobs = tuple(self.member_job(member, schedule) for member in self._members)
         return Design(jobs, {member.label: member.model for member in self._members})

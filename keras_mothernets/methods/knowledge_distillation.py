@@ -85,11 +85,7 @@ class KnowledgeDistillation(Method):
         jobs: list[Job] = []
         for member in self._members:
             is_teacher = member.label == lesson.teacher
-            epochs = schedule.epochs if member.epochs is None else member.epochs
-            job = self.job(
-                member.label, "member", member.label, member.model, schedule,
-                epochs=epochs, lesson=None if is_teacher else lesson,
-            )  # fmt: skip
+            job = self.member_job(member, schedule, lesson=None if is_teacher else lesson)
             jobs.insert(0 if is_teacher else len(jobs), job)
         return Design(tuple(jobs), networks)
 

@@ -282,6 +282,17 @@ class Method(abc.ABC):
             **values,
         )
 
+    def member_job(self, member: Member, schedule: Schedule, **values: Any) -> Job:
+        """The job of a member that is trained for all epochs, or for its own number of them.
+
+        Args:
+            member: The member.
+            schedule: Epochs and batch size.
+            **values: As in `job`.
+        """
+        values.setdefault("epochs", schedule.epochs if member.epochs is None else member.epochs)
+        return self.job(member.label, "member", member.label, member.model, schedule, **values)
+
     def _prepare(
         self, data: TrainingData, epochs: int, batch_size: int, callbacks: Any = None
     ) -> tuple[Plan, RunContext | None]:

@@ -121,7 +121,7 @@ class MotherNets(Method):
             epochs = schedule.epochs if own.epochs is None else own.epochs
             if len(group.indices) > 1:  # the others hatch from it, and need a trained mother
                 epochs = max(epochs, schedule.epochs)
-            return self.job(own.label, "member", own.label, own.model, schedule, epochs=epochs)
+            return self.member_job(own, schedule, epochs=epochs)
         name = "mothernet" if len(self.clusters) == 1 else f"mothernet_{number}"
         while name in networks:
             name += "_"
@@ -150,9 +150,7 @@ class MotherNets(Method):
             inherited=float(explanation.inherited),
         )
         epochs = self._epochs_after_hatching(member, schedule)
-        return self.job(
-            member.label, "member", member.label, member.model, schedule, start=start, epochs=epochs
-        )
+        return self.member_job(member, schedule, start=start, epochs=epochs)
 
     def _epochs_after_hatching(self, member: Member, schedule: Schedule) -> int:
         if member.epochs is not None:

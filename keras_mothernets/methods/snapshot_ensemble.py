@@ -46,11 +46,7 @@ class SnapshotEnsemble(OneNetworkMethod):
         jobs: list[Job] = []
         for member, epochs in zip(self._members, cycles, strict=True):
             start = Continue(jobs[-1].name) if jobs else Scratch()
-            job = self.job(
-                member.label, "member", member.label, member.model, schedule,
-                start=start, epochs=epochs,
-            )  # fmt: skip
-            jobs.append(job)
+            jobs.append(self.member_job(member, schedule, start=start, epochs=epochs))
         return Design(tuple(jobs), {member.label: member.model for member in self._members})
 
     def optimizer(self, settings: CompileSettings, job: Job) -> keras.optimizers.Optimizer:

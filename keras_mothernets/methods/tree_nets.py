@@ -87,7 +87,7 @@ class TreeNets(Method):
         for group in self.groups:
             inside = [self._members[index] for index in group]
             if len(group) == 1:
-                jobs.append(self._alone(inside[0], schedule))
+                jobs.append(self.member_job(inside[0], schedule))
                 continue
             name = "tree" if len(trees) == 1 else f"tree_{trees.index(group) + 1}"
             while name in networks:
@@ -95,17 +95,9 @@ class TreeNets(Method):
             networks[name] = tree = self._tree(group)
             jobs.append(self.job(name, "tree", name, tree, schedule, branches=len(group)))
             jobs += [
-                self.job(
-                    member.label, "member", member.label, member.model, schedule,
-                    start=Branch(name), epochs=0,
-                )
-                for member in inside
-            ]  # fmt: skip
+                self.member_job(member, schedule, start=Branch(name), epochs=0) for member in inside
+            ]
         return Design(tuple(jobs), networks)
-
-    def _alone(self, member: Member, schedule: Schedule) -> Job:
-        epochs = schedule.epochs if member.epochs is None else member.epochs
-        return self.job(member.label, "member", member.label, member.model, schedule, epochs=epochs)
 
     def _tree(self, group: tuple[int, ...]) -> keras.Model:
         """The network of a tree; made once."""
