@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -25,11 +26,15 @@ from keras_mothernets.graph import (
     read,
 )
 from keras_mothernets.member import Member
+from keras_mothernets.rules import rule_for
 from keras_mothernets.surgery import meet
+from keras_mothernets.surgery.given import equal_weights, is_frozen
 
-TRUNK = "trunk"
+# What the names of layers in a tree begin with.
+TRUNK, BRANCH = "trunk_", "branch_"
 
 Path = tuple[str, ...]
+Item = Node | Region
 
 
 def grow_tree(members: Sequence[Member], *, shared_depth: int | None = None) -> keras.Model:
@@ -37,7 +42,8 @@ def grow_tree(members: Sequence[Member], *, shared_depth: int | None = None) -> 
 
     The trunk ends at a cut point of all members: a place that everything passes, so that a
     residual unit belongs to the trunk as a whole or not at all. Trunk and branches have the
-    weights of the members, the trunk those of the first.
+    weights of the members, the trunk those of the first. What training would not find, the weights
+    of frozen layers and the settings of a Normalization, is shared only where it is the same.
 
     Args:
         members: At least two, with one input and one output of the same shapes.
@@ -50,17 +56,16 @@ def grow_tree(members: Sequence[Member], *, shared_depth: int | None = None) -> 
         named as they are.
 
     Raises:
-        SurgeryError: The members do not begin with so many equal units.
+        SurgeryError: The members do not begin with so many equal units, or one has a name that
+            the tree needs.
     """
-    architectures = [read(member.model) for member in members]
-    _check_single(architectures)
-    trunk = _trunk(architectures, shared_depth)
-    labels = [member.label for member in members]
-    tree = build(_combined(architectures, labels, trunk), blank=True)
-    for number, member in reversed(list(enumerate(members))):  # the first one's trunk stays
-        layers = live_layers(member.model)
-        for path, name in _names(architectures[number], labels[number], trunk).items():
-            copy_layer(layers[path], tree.get_layer(name))
+    networks = [_Network.of(member) for member in members]
+    _check_names(networks)
+    trunk = _trunk(networks, shared_depth)
+    tree = build(_combined(networks, trunk), blank=True)
+    for number, network in reversed(list(enumerate(networks))):  # the first one's trunk stays
+        for path, name in _names(network.architecture, number, trunk).items():
+            copy_layer(network.layers[path], tree.get_layer(name))
     return tree
 
 
@@ -79,14 +84,12 @@ def group_by_trunk(
     Raises:
         SurgeryError: A member has several inputs or outputs, or no two have a trunk in common.
     """
-    architectures = [read(member.model) for member in members]
-    _check_single(architectures)
+    networks = [_Network.of(member) for member in members]
     groups: list[list[int]] = []
     for number in range(len(members)):
         for group in groups:
-            together = [architectures[other] for other in (*group, number)]
             try:
-                _trunk(together, shared_depth or 1)
+                _trunk([networks[other] for other in (*group, number)], shared_depth or 1)
             except SurgeryError:
                 continue
             group.append(number)
@@ -94,7 +97,7 @@ def group_by_trunk(
         else:
             groups.append([number])
     if len(members) > 1 and all(len(group) == 1 for group in groups):
-        _trunk(architectures, shared_depth or 1)  # says what is the matter
+        _trunk(networks, shared_depth or 1)  # says what is the matter
     return [tuple(group) for group in groups]
 
 
@@ -109,84 +112,123 @@ def take_branch(tree: keras.Model, member: Member) -> keras.Model:
         A new, built, uncompiled model that shares nothing with the tree.
     """
     taken = clone(member.model, name=member.label, weights=False)
-    names = {layer.name for layer in tree.layers}
-    trunk = sum(name.startswith(f"{TRUNK}_") for name in names)
+    trunk = sum(layer.name.startswith(TRUNK) for layer in tree.layers)
+    number = tree.output_names.index(member.label)
     layers = live_layers(taken)
-    for path, name in _names(read(member.model), member.label, trunk).items():
+    for path, name in _names(read(member.model), number, trunk).items():
         copy_layer(tree.get_layer(name), layers[path])
     return taken
 
 
-def _check_single(architectures: Sequence[Architecture]) -> None:
-    for architecture in architectures:
-        if len(architecture.inputs) != 1 or len(architecture.outputs) != 1:
+@dataclass(frozen=True, eq=False)
+class _Network:
+    """A member as it is compared: its calls in order, and the layers with their weights."""
+
+    label: str
+    architecture: Architecture
+    layers: Mapping[Path, Any]
+
+    @classmethod
+    def of(cls, member: Member) -> _Network:
+        """Read a member.
+
+        Raises:
+            SurgeryError: It has several inputs or outputs.
+        """
+        architecture = read(member.model)
+        sizes = len(architecture.inputs), len(architecture.outputs)
+        if sizes != (1, 1):
             raise SurgeryError(
-                f"`{architecture.name}` cannot be a branch of a tree",
+                f"Member `{member.label}` cannot be a branch of a tree",
                 expected="networks of one input and one output",
-                received=f"{len(architecture.inputs)} and {len(architecture.outputs)}",
+                received="{} and {}".format(*sizes),
+            )
+        return cls(member.label, architecture, live_layers(member.model))
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """What stands between its cut points."""
+        return self.architecture.tree.items
+
+    def calls_again(self, end: int) -> bool:
+        """Whether a layer before a place is called again behind it."""
+        before, behind = (
+            {node.layer.path for item in part for node in _calls(item)}
+            for part in (self.items[:end], self.items[end:])
+        )
+        return bool(before & behind)
+
+
+def _check_names(networks: Sequence[_Network]) -> None:
+    taken = networks[0].architecture.inputs[0].name
+    for network in networks:
+        if network.label == taken or network.label.startswith((TRUNK, BRANCH)):
+            raise SurgeryError(
+                f"Member `{network.label}` has a name that the tree needs for itself",
+                expected=f"none that begins with `{TRUNK}` or `{BRANCH}`, nor that of the input",
+                fix="Give it another one: `km.Member(model, name=...)`",
             )
 
 
-def _trunk(architectures: Sequence[Architecture], depth: int | None) -> int:
+def _trunk(networks: Sequence[_Network], depth: int | None) -> int:
     """How many layers the trunk has, counted in the order of their first calls."""
-    items = [architecture.tree.items for architecture in architectures]
-    longest = min(_own_end(each) for each in items)
+    first, *others = networks
+    longest = min(_own_end(network.items) for network in networks)
     equal = 0
-    while equal < longest and all(_equal(items[0][equal], each[equal]) for each in items[1:]):
+    while equal < longest and all(_equal(first, other, equal) for other in others):
         equal += 1
-    while equal and any(_calls_again(each, equal) for each in items):
-        equal -= 1
-    units = [number + 1 for number in range(equal) if _makes_channels(items[0][number])]
-    wanted = len(units) if depth is None else depth
-    if not 1 <= wanted <= len(units):
-        names = ", ".join(f"`{architecture.name}`" for architecture in architectures)
+    ends = [
+        end for end in _ends(first.items, equal) if not any(n.calls_again(end) for n in networks)
+    ]
+    if not ends or depth is not None and depth > len(ends):
+        names = ", ".join(f"`{network.label}`" for network in networks)
         raise SurgeryError(
             f"The members {names} cannot share a trunk"
             + ("" if depth is None else f" of {depth} units"),
             expected="networks that begin with equal units, before the last one that has weights",
-            received=f"{len(units)} equal units with weights",
-            fix="Give a smaller `shared_depth`" if units else "Use another method for them",
+            received=f"{len(ends)} equal units with weights",
+            fix="Give a smaller `shared_depth`" if ends else "Use another method for them",
         )
-    end = equal if depth is None else _with_what_follows(items, units[wanted - 1], equal)
-    return len({node.layer.path for item in items[0][:end] for node in _nodes(item)})
+    end = ends[-1 if depth is None else depth - 1]
+    return len({node.layer.path for item in first.items[:end] for node in _calls(item)})
 
 
-def _own_end(items: Sequence[Node | Region]) -> int:
+def _ends(items: Sequence[Item], equal: int) -> list[int]:
+    """Where a trunk of 1, 2, ... units ends: before the next one, or where networks part."""
+    units = [number for number in range(equal) if _makes_channels(items[number])]
+    return [*units[1:], equal] if units else []
+
+
+def _own_end(items: Sequence[Item]) -> int:
     """The last item with weights, which every member has for itself."""
     weighted = [number for number, item in enumerate(items) if _makes_channels(item)]
     return weighted[-1] if weighted else 0
 
 
-def _with_what_follows(items: Sequence[Sequence[Node | Region]], begin: int, end: int) -> int:
-    """Normalisations and activations behind a unit belong to it; up to the next with a kernel."""
-    position = begin
-    while position < end and not _makes_channels(items[0][position]):
-        position += 1
-    return position
-
-
-def _makes_channels(item: Node | Region) -> bool:
+def _makes_channels(item: Item) -> bool:
     """Whether an item is a unit: one with a kernel of several axes, or several of them."""
     return any(
         len(shape) > 1
-        for node in _nodes(item)
+        for node in _calls(item)
         if not node.fused
         for shape in node.layer.variables.values()
     )
 
 
-def _nodes(item: Node | Region) -> tuple[Node, ...]:
+def _calls(item: Item) -> tuple[Node, ...]:
     return item.nodes if isinstance(item, Region) else (item,)
 
 
-def _equal(first: Node | Region, second: Node | Region) -> bool:
-    """Whether two items compute the same but for their weights."""
-    ours, theirs = _nodes(first), _nodes(second)
+def _equal(first: _Network, second: _Network, number: int) -> bool:
+    """Whether two networks compute the same there but for what training finds."""
+    ours, theirs = _calls(first.items[number]), _calls(second.items[number])
     if len(ours) != len(theirs):
         return False
     tensors: dict[int, int] = {}
     for one, other in zip(ours, theirs, strict=True):
         if len(one.inputs) != len(other.inputs) or meet(one, other) != {} or meet(other, one) != {}:
+            return False
+        if not _same_given(one, first.layers[one.layer.path], second.layers[other.layer.path]):
             return False
         for mine, its in zip(one.inputs, other.inputs, strict=True):
             if tensors.setdefault(mine, its) != its:
@@ -195,62 +237,57 @@ def _equal(first: Node | Region, second: Node | Region) -> bool:
     return True
 
 
-def _calls_again(items: Sequence[Node | Region], end: int) -> bool:
-    """Whether a layer before a place is called again behind it."""
-    before, behind = (
-        {node.layer.path for item in part for node in _nodes(item)}
-        for part in (items[:end], items[end:])
-    )
-    return bool(before & behind)
+def _same_given(node: Node, first: Any, second: Any) -> bool:
+    """Whether two layers agree in what training leaves alone."""
+    if is_frozen(first) != is_frozen(second):
+        return False
+    is_given = is_frozen(first) or rule_for(node).holds_settings
+    return not is_given or equal_weights(first, second)
 
 
-def _names(architecture: Architecture, label: str, trunk: int) -> dict[Path, str]:
+def _names(architecture: Architecture, number: int, trunk: int) -> dict[Path, str]:
     """Names in a tree of a member's layers: those of the trunk by number."""
     flat = flat_names(architecture)
     return {
-        layer.path: f"{TRUNK}_{number}" if number < trunk else f"{label}_{flat[layer.path]}"
-        for number, layer in enumerate(architecture.layers)
+        layer.path: f"{TRUNK}{place}" if place < trunk else f"{BRANCH}{number}_{flat[layer.path]}"
+        for place, layer in enumerate(architecture.layers)
     }
 
 
-def _combined(
-    architectures: Sequence[Architecture], labels: Sequence[str], trunk: int
-) -> Architecture:
+def _combined(networks: Sequence[_Network], trunk: int) -> Architecture:
     """The tree as an architecture."""
-    nodes: list[Node] = []
+    first = networks[0].architecture
+    free = itertools.count(1 + max(tensor for node in first.nodes for tensor in node.outputs))
+    names = _names(first, 0, trunk)
+    shared, _ = _parted(first, trunk)
+    nodes = [_renamed(node, names, {}) for node in shared]
     outputs: list[int] = []
-    entry = architectures[0].inputs[0]
-    end = entry.tensor
-    free = 1 + max(tensor for a in architectures for node in a.nodes for tensor in node.outputs)
-    for architecture, label in zip(architectures, labels, strict=True):
-        names = _names(architecture, label, trunk)
-        shared = set(list(names)[:trunk])
-        tensors = {architecture.inputs[0].tensor: entry.tensor}
-        inside = [node for node in architecture.nodes if node.layer.path in shared]
-        if architecture is architectures[0]:
-            nodes += [_renamed(node, names, {}) for node in inside]
-            end = inside[-1].outputs[0] if inside else entry.tensor
-        if inside:
-            tensors = {inside[-1].outputs[0]: end}
-        for node in architecture.nodes:
-            if node.layer.path in shared:
-                continue
-            for tensor in node.outputs:
-                tensors[tensor] = free
-                free += 1
+    for number, network in enumerate(networks):
+        architecture = network.architecture
+        names = _names(architecture, number, trunk)
+        inside, behind = _parted(architecture, trunk)
+        tensors = {inside[-1].outputs[0]: shared[-1].outputs[0]}
+        for node in behind:
+            tensors |= {tensor: next(free) for tensor in node.outputs}
             nodes.append(_renamed(node, names, tensors))
-        named = _identity(label, tensors[architecture.outputs[0]], free, architecture)
-        free += 1
-        nodes.append(named)
-        outputs.append(named.outputs[0])
+        last = tensors[architecture.outputs[0]]
+        nodes.append(_identity(network.label, last, next(free), architecture))
+        outputs += nodes[-1].outputs
     return replace(
-        architectures[0],
+        first,
         name="tree",
         outputs=tuple(outputs),
         nodes=tuple(nodes),
         tree=Chain(tuple(nodes)),
         output_structure=[TensorRef(tensor) for tensor in outputs],
     )
+
+
+def _parted(architecture: Architecture, trunk: int) -> tuple[list[Node], list[Node]]:
+    """The calls of a member that belong to the trunk, the one at its end last, and the others."""
+    paths = {layer.path for layer in architecture.layers[:trunk]}
+    inside = [node for node in architecture.nodes if node.layer.path in paths]
+    return inside, [node for node in architecture.nodes if node.layer.path not in paths]
 
 
 def _renamed(node: Node, names: Mapping[Path, str], tensors: Mapping[int, int]) -> Node:

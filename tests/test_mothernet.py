@@ -155,7 +155,8 @@ def test_nested_and_flat_members_share_a_mother() -> None:
         ],
         name="flat",
     )
-    _below_all([randomise(nested), randomise(flat)])
+    mother = _below_all([randomise(nested), randomise(flat)])
+    assert same_architecture(mother, nested)
 
 
 def test_shared_layers_stay_shared() -> None:

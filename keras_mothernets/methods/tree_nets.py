@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from keras_mothernets.branching import TRUNK, group_by_trunk, grow_tree
+from keras_mothernets.branching import group_by_trunk, grow_tree
 from keras_mothernets.errors import MotherNetsError, whole_number
 from keras_mothernets.member import Member
 from keras_mothernets.methods.method import Design, Method, Schedule
@@ -113,7 +113,7 @@ def _check_common(member: Member) -> None:
     """Members of a tree are trained in one go.
 
     Raises:
-        MotherNetsError: One has settings of its own, or a name that the trunk needs.
+        MotherNetsError: One has settings of its own.
     """
     for setting in ("epochs", "optimizer", "callbacks"):
         if getattr(member, setting) is not None:
@@ -122,7 +122,3 @@ def _check_common(member: Member) -> None:
                 " others and is trained together with them",
                 fix=f"Give `{setting}` for all, or train it with another method",
             )
-    if member.label.startswith(f"{TRUNK}_"):
-        raise MotherNetsError(
-            f"Member `{member.label}` has a name that layers of the trunk need", fix="Name it anew"
-        )

@@ -50,8 +50,20 @@ def in_groups(axis: Axis, groups: tuple[int, int], spaces: Spaces) -> tuple[Axis
         None if size is None else size // number
         for size, number in zip(spaces.size(axis), groups, strict=True)
     )
-    group, inside = regroup([axis], [groups, (ours, theirs)], spaces)
+    try:
+        group, inside = regroup([axis], [groups, (ours, theirs)], spaces)
+    except SurgeryError as error:
+        raise SurgeryError(
+            "Groups of channels do not fall together with what the layers before make",
+            expected=f"{groups[0]} and {groups[1]} groups of channels that lie side by side",
+            received=f"{_text(spaces.size(axis))} channels made of several parts",
+            fix="Give it one number of groups in all networks",
+        ) from error
     return group, inside
+
+
+def _text(sizes: tuple[Size, Size]) -> str:
+    return " and ".join("?" if size is None else str(size) for size in sizes)
 
 
 def _factors(axis: Axis, spaces: Spaces) -> list[Axis]:

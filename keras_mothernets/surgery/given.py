@@ -41,7 +41,7 @@ def copy_given(
     mother.trainable = False
     mother.trainable = True
     _copy_settings(members, common, mother)
-    if all(any(map(_is_frozen, live_layers(entry.model).values())) for entry in members):
+    if all(any(map(is_frozen, live_layers(entry.model).values())) for entry in members):
         _copy_frozen(members, architectures, mother)
 
 
@@ -77,7 +77,7 @@ def _copy_settings(members: Sequence[Member], common: Architecture, model: keras
     for number, node in enumerate(wanted):
         owners = [_settings(member)[number] for member in members]
         for member, layer in zip(members, owners, strict=True):
-            if not _equal_weights(owners[0], layer):
+            if not equal_weights(owners[0], layer):
                 raise SurgeryError(
                     f"Member `{member.label}`: layer `{layer.name}` has other settings than"
                     f" in member `{members[0].label}`",
@@ -88,7 +88,7 @@ def _copy_settings(members: Sequence[Member], common: Architecture, model: keras
 
 
 def _keeps(source: Any, layer: Any) -> bool:
-    return _is_frozen(source) and _equal_weights(source, layer)
+    return is_frozen(source) and equal_weights(source, layer)
 
 
 def _copy_frozen(
@@ -103,7 +103,7 @@ def _copy_frozen(
                 frozen.setdefault(step.step.mother.layer.path, []).append(layer)
     for path, layer in live_layers(model).items():
         found = frozen.get(path, [])
-        same = len(found) == len(members) and all(_equal_weights(found[0], o) for o in found)
+        same = len(found) == len(members) and all(equal_weights(found[0], o) for o in found)
         if same and _shapes(found[0]) == _shapes(layer):
             copy_layer(found[0], layer)
             layer.trainable = False
@@ -113,10 +113,11 @@ def _frozen(plan: HatchPlan, member: keras.Model) -> list[tuple[LayerPlan, Any]]
     """A member's frozen layers with weights, each with its part of the plan."""
     layers = live_layers(member)
     found = [(step, layers[step.step.member.layer.path]) for step in plan.layers if step.variables]
-    return [(step, layer) for step, layer in found if _is_frozen(layer)]
+    return [(step, layer) for step, layer in found if is_frozen(layer)]
 
 
-def _is_frozen(layer: Any) -> bool:
+def is_frozen(layer: Any) -> bool:
+    """Whether a layer has weights that training leaves alone."""
     return not getattr(layer, "trainable", True) and bool(getattr(layer, "weights", []))
 
 
@@ -130,7 +131,8 @@ def _settings(member: Member) -> list[Any]:
     return [layers[node.layer.path] for node in nodes if rule_for(node).holds_settings]
 
 
-def _equal_weights(first: Any, second: Any) -> bool:
+def equal_weights(first: Any, second: Any) -> bool:
+    """Whether two layers have the same weights, number for number."""
     if _shapes(first) != _shapes(second):
         return False
     pairs = zip(first.weights, second.weights, strict=True)

@@ -51,8 +51,13 @@ def _settings(settings: CompileSettings, branches: int) -> CompileSettings:
 
 
 def _each(metrics: Any, branches: int) -> Any:
+    """Metrics for every branch."""
+    if isinstance(metrics, dict):  # by the name of an output, and there is one
+        metrics = list(metrics.values())[0] if len(metrics) == 1 else metrics
     if isinstance(metrics, dict):
-        (metrics,) = metrics.values()
+        raise MotherNetsError(
+            "Members with a trunk in common have one output", received=f"metrics of {list(metrics)}"
+        )
     return None if metrics is None else [metrics] * branches
 
 
@@ -72,18 +77,30 @@ def _source(source: Source, branches: int) -> Source:
         parts = (_repeated(part, branches) for part in (source.y, source.sample_weight))
         return ArraySource(source.x, *parts)
 
-    def change(*batch: Any) -> tuple[Any, ...]:
-        x, *others = batch
-        return (x, *(_repeated(part, branches) for part in others))
+    def change(batch: Any) -> Any:
+        x, *others = keras.utils.unpack_x_y_sample_weight(batch)
+        return keras.utils.pack_x_y_sample_weight(x, *(_repeated(o, branches) for o in others))
 
     if isinstance(source.dataset, tf.data.Dataset):
-        return replace(source, dataset=source.dataset.map(change))
-    return replace(source, dataset=MappedBatches(source.dataset, lambda batch: change(*batch)))
+        change(source.dataset.element_spec)  # errors within `map` are hidden in TensorFlow's
+        mapped = source.dataset.map(lambda *batch: change(batch if len(batch) > 1 else batch[0]))
+        return replace(source, dataset=mapped)
+    return replace(source, dataset=MappedBatches(source.dataset, change))
 
 
 def _repeated(part: Any, branches: int) -> Any:
-    """Targets or weights of the one output, for every branch."""
+    """Targets or weights of the one output, for every branch.
+
+    Raises:
+        DataError: They are those of several outputs.
+    """
     if part is None:
         return None
-    (leaf,) = keras.tree.flatten(part)
-    return (leaf,) * branches
+    leaves = keras.tree.flatten(part)
+    if len(leaves) != 1:
+        raise DataError(
+            "The targets or sample weights do not match the networks' one output",
+            expected="1 array",
+            received=f"{len(leaves)} arrays",
+        )
+    return (leaves[0],) * branches

@@ -44,25 +44,26 @@ def check_run(plan: Plan, context: RunContext) -> None:
             " drawn, since these are weights already",
             expected="sample weights inside the batches of the data set, or arrays",
         )
-    shared, rows = context, _all_rows(context.data)
+    rows = _all_rows(context.data)
     tried: set[str] = set()
     for job in plan:
         network = context.networks[job.network]
         with naming(f"{job.role.capitalize()} `{job.name}`"):
-            context = context_of(shared, job)
-            train, validation = rows if context is shared else _all_rows(context.data)
-            check_network(network, context.settings.loss, *train[:2])
+            own = context_of(context, job)
+            data, settings = own.data, own.settings
+            train, validation = rows if own is context else _all_rows(data)
+            check_network(network, settings.loss, *train[:2])
             check_lesson(job, context)
             if validation is not None:
-                check_network(network, context.settings.loss, *validation[:2], title="validation ")
+                check_network(network, settings.loss, *validation[:2], title="validation ")
             if (signature := output_signature(network)) not in tried:
                 tried.add(signature)
-                x, y, weights = context.data.train.for_network(network).first_rows(ROWS_TO_TRY)
-                context.settings.try_on(network, y, weights, x)
+                x, y, weights = data.train.for_network(network).first_rows(ROWS_TO_TRY)
+                settings.try_on(network, y, weights, x)
             if job.architecture not in tried:
                 tried.add(job.architecture)
                 check_copy(network)
-            if (doubt := doubt_about(context.settings.loss, network)) is not None:
+            if (doubt := doubt_about(settings.loss, network)) is not None:
                 warnings.warn(f"{job.role.capitalize()} `{job.name}`: {doubt}", stacklevel=4)
     check_callbacks(context.callbacks, plan.jobs)
     gc.collect()  # the copies are cyclic

@@ -80,8 +80,17 @@ class Student(keras.Model):
         taught = keras.ops.cast(taught, "float32")
         each = divergence(taught, logits / temperature, self.squashing)
         if sample_weight is not None:
-            each = each * keras.ops.cast(sample_weight, "float32")
+            each = each * _shaped_like(each, keras.ops.cast(sample_weight, "float32"))
         return temperature**2 * keras.ops.mean(each)
+
+
+def _shaped_like(each: Any, weights: Any) -> Any:
+    """Sample weights with as many axes as what they weigh, as Keras' own losses take them."""
+    while len(weights.shape) > len(each.shape):
+        weights = keras.ops.squeeze(weights, axis=-1)
+    while len(weights.shape) < len(each.shape):
+        weights = keras.ops.expand_dims(weights, axis=-1)
+    return weights
 
 
 def divergence(taught: Any, logits: Any, squashing: str) -> Any:
@@ -164,8 +173,15 @@ def check_lesson(job: Job, context: RunContext) -> None:
             " example",
             received=f"{context.data.train.dataset!r}",
         )
-    for key in (job.network, job.lesson.network):
-        _reading(context.networks[key], context)
+    student, teacher = (
+        _reading(context.networks[key], context)[0] for key in (job.network, job.lesson.network)
+    )
+    if student != teacher:
+        raise MotherNetsError(
+            "It cannot learn from a teacher whose outputs mean something else",
+            expected=f"probabilities of a {student}, or their logits",
+            received=f"those of a {teacher}",
+        )
 
 
 def _taught(lesson: Lesson, context: RunContext, teacher: keras.Model | None) -> np.ndarray:

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_mothernets.errors import MotherNetsError, RunError, reason_of
-from keras_mothernets.graph import clone
+from keras_mothernets.graph import copy_variables
 from keras_mothernets.training.branched import context_of
 from keras_mothernets.training.callback_states import CallbackStates
 from keras_mothernets.training.callbacks import EpochLogs, EpochOrder, StopOnBadLoss, kept_epoch
@@ -27,7 +27,7 @@ from keras_mothernets.training.resume_job import GoOn, LastLogs, first_epoch, re
 from keras_mothernets.training.save_epochs import SaveEpochs
 from keras_mothernets.training.seeds import seed_random_layers
 from keras_mothernets.training.start_job import Started, start_job
-from keras_mothernets.training.store import keep_policy
+from keras_mothernets.training.store import empty_like
 
 
 def train_job(
@@ -63,8 +63,8 @@ def train_job(
         row = _row(job, started, fitted, watch)
         model = started.model
         if isinstance(model, Student):
-            model = clone(model, name=job.name)
-            keep_policy(started.model, model)
+            model = empty_like(context.networks[job.network], job.name)
+            copy_variables(started.model, model)
         context.settings.compile(model, context.optimizer(job))
     return JobRecord(job, fitted.history, row), model
 

@@ -54,3 +54,33 @@ def count_fits(monkeypatch):
 
     monkeypatch.setattr(keras.Model, "fit", fit)
     return calls
+
+
+class StopAt(keras.callbacks.Callback):
+    """Stands for a kill at the beginning of an epoch. The place is the class's, so that the plan
+    stays the same."""
+
+    at = None  # network and epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if (self.model.name, epoch) == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def undisturbed_and_killed(tmp_path):
+    """What a run gives undisturbed, and what it gives when it was killed and goes on.
+
+    Takes `run(callback, run_dir)` and the place of the kill, a network's name and an epoch.
+    """
+
+    def both(run, *place):
+        StopAt.at = None
+        expected = run(StopAt(), None)
+        StopAt.at = place
+        with pytest.raises(KeyboardInterrupt):
+            run(StopAt(), tmp_path)
+        StopAt.at = None
+        return expected, run(StopAt(), tmp_path)
+
+    return both

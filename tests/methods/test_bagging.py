@@ -106,6 +106,14 @@ def test_weights_are_poisson_and_follow_from_the_example_alone():
     assert (poisson_weights([x], 2) != weights).mean() > 0.5
 
 
+def test_texts_are_weighted_by_what_they_say():
+    words = ["one", "two", "Ümlaut"] * 40
+    objects = [np.array([[word] for word in words], dtype=object) for _ in range(2)]
+    first, again = (poisson_weights([array], 1) for array in objects)
+    assert (first == again).all()
+    assert all(len(set(first[place::3])) == 1 for place in range(3))
+
+
 class Batches(keras.utils.PyDataset):
     def __init__(self, x, y, weights=None):
         super().__init__()

@@ -180,27 +180,37 @@ def test_a_given_teacher_is_no_member_and_belongs_to_the_plan(mlp, data, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_killed_student_goes_on_with_the_same_numbers(mlp, data, tmp_path):
-    class Stop(keras.callbacks.Callback):
-        at = None
-
-        def on_epoch_begin(self, epoch, logs=None):
-            if (self.model.name, epoch) == self.at:
-                raise KeyboardInterrupt
-
-    def run(run_dir=None):
+def test_a_killed_student_goes_on_with_the_same_numbers(mlp, data, undisturbed_and_killed):
+    def run(callback, run_dir):
         keras.utils.set_random_seed(3)
-        method, history = fitted(nets(mlp), data, callbacks=[Stop()], run_dir=run_dir)
+        method, history = fitted(nets(mlp), data, callbacks=[callback], run_dir=run_dir)
         return [model.get_weights() for model in method.members], history.history
 
-    expected = run()
-    Stop.at = ("middle", 2)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path)
-    Stop.at = None
-    found = run(tmp_path)
+    expected, found = undisturbed_and_killed(run, "middle", 2)
     np.testing.assert_equal(found[0], expected[0])
     assert found[1] == expected[1]
+
+
+def test_students_come_back_as_what_they_were(mlp, data):
+    members = nets(mlp)
+    method, _ = fitted(members, data)
+    assert [type(model) for model in method.members] == [type(model) for model in members]
+
+
+def test_sample_weights_may_stand_in_a_column():
+    def change(weights):
+        student, teacher = (linear(name, activation="softmax") for name in ("student", "t"))
+        return step(student, teacher, loss=SPARSE, sample_weight=weights)
+
+    for ours, theirs in zip(change(WEIGHTS), change(WEIGHTS[:, None]), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_a_teacher_of_other_outputs_is_refused(count_fits):
+    member, teacher = linear("student", activation="softmax"), linear("t", activation="sigmoid")
+    with pytest.raises(km.MotherNetsError, match="`student`: .*teacher.*softmax.*sigmoid"):
+        step(member, teacher, loss=SPARSE)
+    assert count_fits == []
 
 
 REFUSED = {

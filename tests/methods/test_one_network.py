@@ -218,27 +218,16 @@ def test_geometric_members_have_statistics_of_their_own_weights(data):
         )
 
 
-def test_a_killed_chain_goes_on_with_the_same_numbers(mlp, data, tmp_path):
-    class Stop(keras.callbacks.Callback):
-        at = None
-
-        def on_epoch_begin(self, epoch, logs=None):
-            if (self.model.name, epoch) == self.at:
-                raise KeyboardInterrupt
-
-    def run(run_dir=None):
+def test_a_killed_chain_goes_on_with_the_same_numbers(mlp, data, undisturbed_and_killed):
+    def run(callback, run_dir):
         keras.utils.set_random_seed(3)
+        Rates.seen = {}
         method = km.FastGeometricEnsemble(normalized(), 2, cycle_epochs=2)
-        fit(method, data, epochs=5, callbacks=[Stop()], run_dir=run_dir)
+        fit(method, data, epochs=5, callbacks=[callback], run_dir=run_dir)
         return [weights_of(member) for member in method.members]
 
-    expected = run()
-    Stop.at = ("net_2", 1)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path)
-    Stop.at = None
-    Rates.seen = {}
-    np.testing.assert_equal(run(tmp_path), expected)
+    expected, found = undisturbed_and_killed(run, "net_2", 1)
+    np.testing.assert_equal(found, expected)
     assert set(Rates.seen) == {"net_2"}
 
 

@@ -160,25 +160,75 @@ def test_sample_weights_count_for_every_branch(mlp, data):
 
 
 @pytest.mark.slow
-def test_a_killed_tree_goes_on_with_the_same_numbers(mlp, data, tmp_path):
-    class Stop(keras.callbacks.Callback):
-        at = None
-
-        def on_epoch_begin(self, epoch, logs=None):
-            if (self.model.name, epoch) == self.at:
-                raise KeyboardInterrupt
-
-    def run(run_dir=None):
+def test_a_killed_tree_goes_on_with_the_same_numbers(mlp, data, undisturbed_and_killed):
+    def run(callback, run_dir):
         keras.utils.set_random_seed(3)
-        method, _ = fit(mlps(mlp), data, epochs=4, callbacks=[Stop()], run_dir=run_dir)
+        method, _ = fit(mlps(mlp), data, epochs=4, callbacks=[callback], run_dir=run_dir)
         return [model.get_weights() for model in method.members]
 
-    expected = run()
-    Stop.at = ("tree", 2)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path)
-    Stop.at = None
-    np.testing.assert_equal(run(tmp_path), expected)
+    expected, found = undisturbed_and_killed(run, "tree", 2)
+    np.testing.assert_equal(found, expected)
+
+
+def test_what_training_does_not_find_is_shared_only_where_it_is_the_same(mlp):
+    def normalized(name, mean):
+        layer = keras.layers.Normalization(mean=None)
+        layer.adapt(np.full((4, 4), mean) + np.eye(4))
+        rest = [keras.layers.Dense(5, "relu"), keras.layers.Dense(3, "softmax")]
+        return keras.Sequential([keras.Input((4,)), layer, *rest], name=name)
+
+    same, other = normalized("a", 1.0), normalized("b", 2.0)
+    assert group_by_trunk(as_members([same, normalized("c", 1.0), other])) == [(0, 1), (2,)]
+
+    frozen, free = mlp("a", (6, 5)), mlp("b", (6, 5))
+    frozen.layers[0].trainable = False
+    another = mlp("c", (6, 4))
+    another.layers[0].trainable = False
+    twin = mlp("d", (6, 4))
+    twin.layers[0].set_weights(frozen.layers[0].get_weights())
+    twin.layers[0].trainable = False
+    groups = group_by_trunk(as_members([frozen, free, another, twin]))
+    assert groups == [(0, 3), (1,), (2,)]
+    tree = grow_tree(as_members([frozen, twin]))
+    assert [layer.trainable for layer in tree.layers if "Dense" in str(type(layer))][0] is False
+
+
+def test_a_trunk_does_not_end_between_two_calls_of_one_layer():
+    def shared(name, width):
+        again = keras.layers.Dense(4, activation="relu")
+        x = again(again(inputs := keras.Input((4,))))
+        x = keras.layers.Dense(5, activation="relu")(x)
+        return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Dense(width)(x)), name=name)
+
+    members = as_members([shared("a", 2), shared("b", 3)])
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    for depth in (1, 2):
+        tree = grow_tree(members, shared_depth=depth)
+        for member, expected in zip(members, outputs(tree, x), strict=True):
+            np.testing.assert_allclose(outputs(take_branch(tree, member), x), expected, atol=1e-6)
+
+
+def test_names_of_members_do_not_meet_names_of_layers(mlp, data):
+    first, second = mlp("net", (6, 5)), mlp("net_dense", (6, 4))
+    for layer, name in zip(first.layers, ("one", "dense", "two"), strict=True):
+        layer.name = name
+    members = as_members([first, second])
+    tree = grow_tree(members)
+    assert tree.output_names == ["net", "net_dense"]
+    for member, expected in zip(members, outputs(tree, data[0]), strict=True):
+        np.testing.assert_allclose(outputs(take_branch(tree, member), data[0]), expected, atol=1e-6)
+    with pytest.raises(km.SurgeryError, match="Member `trunk_0` has a name that the tree needs"):
+        fit([mlp("trunk_0", (6, 5)), second], data)
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_targets_of_several_outputs_are_refused_with_the_tree_named(
+    is_stream, mlp, data, count_fits
+):
+    given = data[0], {"a": data[1], "b": data[1]}
+    with pytest.raises(km.DataError, match="Tree `tree`: .*1 array.*2 arrays"):
+        fit(mlps(mlp), (dataset(*given),) if is_stream else given)
+    assert count_fits == []
 
 
 def test_a_member_that_was_lost_is_taken_from_the_stored_tree_again(

@@ -55,9 +55,17 @@ def poisson_weights(arrays: Sequence[np.ndarray], seed: int) -> np.ndarray:
     for row in range(len(arrays[0])):
         digest = hashlib.blake2b(digest_size=8, key=key)
         for array in arrays:
-            digest.update(np.ascontiguousarray(array[row]).tobytes())
+            digest.update(_content(array[row]))
         numbers.append(int.from_bytes(digest.digest(), "big") / 2**64)
     return np.searchsorted(_POISSON, numbers, side="right").astype("float32")
+
+
+def _content(part: Any) -> bytes:
+    """What stands in one example; of texts, which NumPy holds as objects, not where they stand."""
+    array = np.asarray(part)
+    if array.dtype.kind == "O" or isinstance(part, (bytes, str)):
+        return repr(array.tolist()).encode()
+    return array.tobytes()
 
 
 def weighted_stream(dataset: Any, seed: int) -> Any:
