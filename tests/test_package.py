@@ -21,7 +21,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A name may import what stands left of it, never right.
 FLOORS = (
     "errors member zoo datasets graph rules surgery mothernet clustering branching "
-    "training ensembles planning methods reporting cli"
+    "training ensembles planning methods reporting comparison cli"
 ).split()
 SERVES_EVERY_BACKEND = {"graph", "rules", "surgery", "mothernet", "clustering", "branching"}
 SERVES_EVERY_BACKEND |= {"member", "zoo"}

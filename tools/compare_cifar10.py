@@ -194,7 +194,7 @@ def train_cell(
     import keras
 
     import keras_mothernets as km
-    from keras_mothernets.cli.optimizers import OptimizerOfJob
+    from keras_mothernets.training.optimizers import OptimizerOfJob
     from keras_mothernets.reporting import quality_of
 
     keras.utils.clear_session()

@@ -7,24 +7,15 @@ import math
 
 import keras
 
-from keras_mothernets import datasets, reporting, zoo
-from keras_mothernets.cli.optimizers import OptimizerOfJob
+from keras_mothernets import datasets, reporting
+from keras_mothernets.cli.demo_networks import demo
+from keras_mothernets.training.optimizers import OptimizerOfJob
 from keras_mothernets.cli.train import compile_for
 from keras_mothernets.datasets import Dataset
 from keras_mothernets.graph import counted
 from keras_mothernets.member import Member
 from keras_mothernets.methods import FullData, Method, MotherNets
 
-# Convolutions as (kernel size, filters), block by block. The five differ in depth, width and
-# kernel size; what they have in common is smaller than each of them. Without
-# BatchNormalization the digits take long enough to learn for curves to show something.
-NETWORKS: dict[str, list[list[tuple[int, int]]]] = {
-    "deep": [[(3, 16)] * 2, [(3, 32)] * 2, [(3, 64)] * 2],
-    "deeper": [[(3, 16)] * 3, [(3, 32)] * 3, [(3, 64)] * 2],
-    "wide": [[(3, 32)], [(3, 64)], [(3, 128)]],
-    "wide_deep": [[(3, 24)] * 2, [(3, 48)] * 2, [(3, 96)]],
-    "large_kernels": [[(5, 16)], [(5, 32)], [(5, 64)]],
-}
 OPTIMIZER = OptimizerOfJob("adam", learning_rate=2e-3)
 
 
@@ -40,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     reporting.check_picture(arguments.plot)
     keras.utils.set_random_seed(arguments.seed)  # the initial weights of the networks
     data = datasets.load("digits", seed=arguments.seed)
-    members = demo_members(data)
+    members = demo(data.input_shape, data.num_classes)
     print(f"{data}\n{len(members)} networks: {', '.join(member.label for member in members)}")
 
     print(f"\nFullData: every network from scratch, {counted(arguments.epochs, 'epoch')} each")
@@ -67,18 +58,6 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"\nPicture: {arguments.plot}")
 
 
-def demo_members(data: Dataset) -> list[Member]:
-    """The five networks of the demo, untrained.
-
-    Args:
-        data: Images; gives their shape and the number of classes.
-    """
-    return [
-        Member(zoo.vgg(data.input_shape, data.num_classes, blocks, batch_norm=False, name=name))
-        for name, blocks in NETWORKS.items()
-    ]
-
-
 def _train(
     method: Method, members: list[Member], data: Dataset, arguments: argparse.Namespace
 ) -> reporting.Result:
@@ -91,4 +70,4 @@ def _train(
         validation_data=(data.x_val, data.y_val),
     )
     name = type(method).__name__
-    return reporting.result_of(name, method, members, history, data.x_test, data.y_test)
+    return reporting.result_of(name, method, history, data.x_test, data.y_test)

@@ -10,13 +10,19 @@ from keras_mothernets import __version__
 
 ENSEMBLE_HELP = (
     "of the zoo: v5 (five VGG networks), d5 (five DenseNets), r10 (ten ResNets), v25 or v100 (25 "
-    "or 100 variants of VGG16), wrn5 (five Wide ResNets); or a folder of .keras files; or "
+    "or 100 variants of VGG16), wrn5 (five Wide ResNets), demo (five small networks); or a folder of .keras files; or "
     "file.py:function, a function of (input_shape, num_classes) that returns a list of models"
+)
+METHODS = "mothernets fulldata bagging distillation treenets snapshots geometric".split()
+METHODS_HELP = (
+    "mothernets (default); fulldata: every member from scratch; bagging: each on a sample of its "
+    "own; distillation: the largest teaches the others; treenets: the first layers in common; "
+    "snapshots and geometric: one network at several times"
 )
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the parser of `keras-mothernets` with its three commands."""
+    """Make the parser of `keras-mothernets` with its commands."""
     parser = argparse.ArgumentParser(
         prog="keras-mothernets",
         description="Train an ensemble of different Keras networks at a fraction of the time: "
@@ -26,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_train(commands)
+    _add_compare(commands)
     _add_inspect(commands)
     return parser
 
@@ -74,6 +81,62 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     _add_results(train)
 
 
+def _add_compare(commands: argparse._SubParsersAction) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="train one ensemble with several methods at equal costs, and compare",
+        description="Train one ensemble with several methods at equal costs, and write a table of "
+        "all results and pictures: test error against time, where the time went, growth with the "
+        "size of the ensemble, what it costs, diversity. Stopped at any time, the same command "
+        "goes on. Of several variants of one method, pictures show the one that is best on "
+        "held-out examples.",
+    )
+    compare.add_argument("ensemble", help=ENSEMBLE_HELP)
+    compare.add_argument("dataset", help="digits, or the name of a tensorflow-datasets data set")
+    _add_data(compare)
+    _add_grid(compare)
+    add = compare.add_argument
+    add("--batch-size", type=at_least(1), metavar="N", default=128, help="in one step (128)")
+    add("--optimizer", choices=["sgd", "adam", "adamw"], default="sgd", help="sgd (default): "
+        "Nesterov momentum 0.9")  # fmt: skip
+    add("--weight-decay", type=not_negative, metavar="N", default=5e-4, help="decoupled (5e-4)")
+    add("--out", type=Path, default=Path("comparison"), help="folder of all results (comparison)")
+    add("--clock", choices=["wall", "cpu"], default="wall", help="what pictures call time (wall)")
+    add("--note", default="", help="what a reader must know of the data, for titles")
+    add("--draw", action="store_true", help="train nothing; draw what is there")
+
+
+def _add_grid(compare: argparse.ArgumentParser) -> None:
+    add = compare.add_argument
+    add(
+        "--methods",
+        nargs="+",
+        default=METHODS,
+        metavar="METHOD",
+        help=f"{METHODS_HELP}; each with settings if you like: 'mothernets(n_clusters=2, "
+        "member_share=1)', 'fulldata(learning_rate=0.2)' (all, as they are)",
+    )
+    add(
+        "--budgets",
+        nargs="+",
+        type=at_least(1),
+        metavar="N",
+        default=[4, 8],
+        help="costs, in epochs of every member from scratch; every method trains for as many "
+        "epochs as come nearest to that (4 8)",
+    )
+    add(
+        "--learning-rates",
+        nargs="+",
+        type=positive,
+        metavar="N",
+        help="highest ones, each tried with every method (0.1 for sgd, 0.001 for the others)",
+    )
+    add("--seeds", nargs="+", type=at_least(0), metavar="N", default=[0], help="(0)")
+    add("--train-size", type=at_least(1), metavar="N", help="use so many training images (all)")
+    add("--test-size", type=at_least(1), metavar="N", help="use so many test images (all)")
+
+
 def _add_data(train: argparse.ArgumentParser) -> None:
     add = train.add_argument
     add("--data-dir", type=Path, help="where tensorflow-datasets keeps its data")
@@ -102,11 +165,9 @@ def _add_method(train: argparse.ArgumentParser) -> None:
     add = train.add_argument
     add(
         "--method",
-        choices=["mothernets", "fulldata", "bagging", "distillation", "treenets"],
+        choices=METHODS,
         default="mothernets",
-        help="mothernets (default); fulldata: every member from scratch; bagging: each on a sample"
-        " of its own; distillation: the largest teaches the others; treenets: the first layers"
-        " in common",
+        help=METHODS_HELP,
     )
     add(
         "--epochs",
@@ -122,6 +183,7 @@ def _add_method(train: argparse.ArgumentParser) -> None:
         help="of each member after hatching (half of --epochs)",
     )
     add("--clusters", type=at_least(1), metavar="N", help="number of MotherNets (1)")
+    add("--network", metavar="NAME", help="the one that snapshots and geometric train (an average)")
     add("--seed", type=at_least(0), metavar="N", default=0, help="of everything random (0)")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from keras_mothernets import graph, zoo
+from keras_mothernets.cli.demo_networks import demo
 from keras_mothernets.errors import MotherNetsError, naming
 from keras_mothernets.member import Member, as_members
 from keras_mothernets.training.losses import PROBABILITIES
@@ -23,6 +24,7 @@ ZOO: dict[str, Callable[..., list[Member]]] = {
     "v25": zoo.v25,
     "v100": zoo.v100,
     "wrn5": zoo.wrn5,
+    "demo": demo,
 }
 
 

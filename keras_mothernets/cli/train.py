@@ -8,32 +8,25 @@ from typing import Any
 import keras
 
 from keras_mothernets import datasets, reporting
-from keras_mothernets.cli.optimizers import LEARNING_RATES, OptimizerOfJob
+from keras_mothernets.training.optimizers import LEARNING_RATES, OptimizerOfJob
 from keras_mothernets.cli.sources import (
     check_classes,
     check_source,
     gives_probabilities,
     load_ensemble,
 )
+from keras_mothernets.comparison import ONE_NETWORK, Entry
 from keras_mothernets.datasets import Dataset
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.member import Member
-from keras_mothernets.methods import (
-    Bagging,
-    FullData,
-    KnowledgeDistillation,
-    MotherNets,
-    TreeNets,
-)
+from keras_mothernets.methods import Method, MotherNets
 from keras_mothernets.training import History
 from keras_mothernets.training.files import check_writable
-
-METHODS = {
-    "mothernets": MotherNets,
-    "fulldata": FullData,
-    "bagging": Bagging,
-    "distillation": KnowledgeDistillation,
-    "treenets": TreeNets,
+# Options, and the methods that they say something to.
+OWN_OPTIONS = {
+    "member_epochs": ("mothernets",),
+    "clusters": ("mothernets",),
+    "network": ONE_NETWORK,
 }
 
 
@@ -76,15 +69,17 @@ def run(arguments: argparse.Namespace) -> None:
         run_dir=arguments.run_dir,
         **training,
     )
-    _report(arguments, method, members, history, data)
+    _report(arguments, method, history, data)
 
 
-def make_method(arguments: argparse.Namespace, members: list[Member]) -> Any:
+def make_method(arguments: argparse.Namespace, members: list[Member]) -> Method:
     """The method that the arguments name, with its settings."""
-    own: dict[str, Any] = {}
-    if arguments.method == "mothernets":
-        own = {"n_clusters": arguments.clusters or 1, "member_epochs": arguments.member_epochs}
-    return METHODS[arguments.method](members, seed=arguments.seed, **own)
+    settings = {"n_clusters": arguments.clusters, "network": arguments.network}
+    given = {name: value for name, value in settings.items() if value is not None}
+    method = Entry(arguments.method, tuple(given.items())).make(members, seed=arguments.seed)
+    if isinstance(method, MotherNets):
+        method.member_epochs = arguments.member_epochs
+    return method
 
 
 def compile_for(method: Any, members: list[Member], optimizer: OptimizerOfJob) -> None:
@@ -94,6 +89,17 @@ def compile_for(method: Any, members: list[Member], optimizer: OptimizerOfJob) -
         method: The method.
         members: Its members; all give probabilities, or all give logits.
         optimizer: Makes each job's optimizer.
+
+    Raises:
+        MotherNetsError: Some members give probabilities and others logits.
+    """
+    loss_from_logits = not alike_outputs(members)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=loss_from_logits)
+    method.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+
+
+def alike_outputs(members: list[Member]) -> bool:
+    """Whether all members give probabilities; else all give logits.
 
     Raises:
         MotherNetsError: Some members give probabilities and others logits.
@@ -108,17 +114,15 @@ def compile_for(method: Any, members: list[Member], optimizer: OptimizerOfJob) -
             ),
             fix="End all members alike",
         )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not all(kinds.values()))
-    method.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+    return all(kinds.values())
 
 
 def _check(arguments: argparse.Namespace) -> None:
     """Find before anything is loaded what could not be done at the end."""
-    if arguments.method != "mothernets":
-        for option in ("member_epochs", "clusters"):
-            if getattr(arguments, option) is not None:
-                name = option.replace("_", "-")
-                raise MotherNetsError(f"--{name} says nothing to --method {arguments.method}")
+    for option, methods in OWN_OPTIONS.items():
+        if getattr(arguments, option) is not None and arguments.method not in methods:
+            name = option.replace("_", "-")
+            raise MotherNetsError(f"--{name} says nothing to --method {arguments.method}")
     if arguments.output is not None and arguments.output.suffix != ".keras":
         raise MotherNetsError("--output must be a .keras file", received=f"`{arguments.output}`")
     check_source(arguments.ensemble, width=arguments.width, augment=arguments.augment)
@@ -130,18 +134,16 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _optimizer(arguments: argparse.Namespace) -> OptimizerOfJob:
     rate = arguments.learning_rate or LEARNING_RATES[arguments.optimizer]
-    return OptimizerOfJob(arguments.optimizer, rate, arguments.weight_decay, arguments.constant)
+    # The cycles of snapshots bring rates of their own.
+    is_constant = arguments.constant or arguments.method == "snapshots"
+    return OptimizerOfJob(arguments.optimizer, rate, arguments.weight_decay, is_constant)
 
 
 def _report(
-    arguments: argparse.Namespace,
-    method: Any,
-    members: list[Member],
-    history: History,
-    data: Dataset,
+    arguments: argparse.Namespace, method: Method, history: History, data: Dataset
 ) -> None:
-    name = METHODS[arguments.method].__name__
-    result = reporting.result_of(name, method, members, history, data.x_test, data.y_test)
+    name = type(method).__name__
+    result = reporting.result_of(name, method, history, data.x_test, data.y_test)
     print(f"\n{reporting.member_table(result)}\n\n{reporting.time_table([result])}")
     if arguments.plot is not None:
         title = f"{arguments.ensemble} on {data.name}"

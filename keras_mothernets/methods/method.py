@@ -209,6 +209,11 @@ class Method(abc.ABC):
         return History([records[job.name] for job in plan])
 
     @property
+    def member_names(self) -> list[str]:
+        """Names of the members and of their jobs, in the order of `members`."""
+        return [member.label for member in self._members]
+
+    @property
     def members(self) -> list[keras.Model]:
         """The trained members, compiled, in the order in which they were given.
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_mothernets.member import as_members
 from keras_mothernets.reporting.quality import Quality, quality_of
 from keras_mothernets.training import History
 from keras_mothernets.training.text import text_table
@@ -53,14 +52,13 @@ class Result:
 
 
 def result_of(
-    name: str, method: Any, members: Sequence[Any], history: History, x: np.ndarray, y: np.ndarray
+    name: str, method: Any, history: History, x: np.ndarray, y: np.ndarray
 ) -> Result:
     """Measure a trained method on test data.
 
     Args:
         name: What to call it in tables and pictures.
         method: The method after `fit`.
-        members: What the method was made of.
         history: What `fit` returned.
         x: Test inputs, (examples, ...).
         y: Test classes as numbers, (examples,).
@@ -71,8 +69,7 @@ def result_of(
     Raises:
         MotherNetsError: The members are not classifiers with one output.
     """
-    jobs = tuple(member.label for member in as_members(list(members)))
-    return Result(name, history, quality_of(method, x, y), jobs)
+    return Result(name, history, quality_of(method, x, y), tuple(method.member_names))
 
 
 def member_table(result: Result) -> str:

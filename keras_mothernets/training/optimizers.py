@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_mothernets.errors import MotherNetsError
-from keras_mothernets.training import Job
+from keras_mothernets.training.job import Job
 
 LEARNING_RATES = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
 WARM_UP = 0.1  # part of a job's steps
