@@ -194,8 +194,8 @@ def train_cell(
     import keras
 
     import keras_mothernets as km
-    from keras_mothernets.training.optimizers import OptimizerOfJob
     from keras_mothernets.reporting import quality_of
+    from keras_mothernets.training.optimizers import OptimizerOfJob
 
     keras.utils.clear_session()
     gc.collect()

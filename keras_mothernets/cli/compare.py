@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -42,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         results = _trained(arguments)
     for path in comparison.draw_all(
-        results, arguments.out, title=_title(arguments), clock=arguments.clock
+        results, arguments.out, title=_title(arguments.out), clock=arguments.clock
     ):
         print(f"Picture: {path}")
     print(f"Table: {arguments.out / 'results.csv'}\n\n{comparison.table(results, arguments.clock)}")
@@ -98,7 +100,10 @@ def _load(arguments: argparse.Namespace) -> Dataset:
     )
 
 
-def _title(arguments: argparse.Namespace) -> str:
-    width = f" at width {arguments.width:g}" if arguments.width != 1 else ""
-    note = f" ({arguments.note})" if arguments.note else ""
-    return f"{arguments.ensemble}{width} on {arguments.dataset}{note}"
+def _title(folder: Path) -> str:
+    """What was trained on what, as the folder says."""
+    there = json.loads((folder / "settings.json").read_text())
+    width = f" at width {there['width']:g}" if there["width"] != 1 else ""
+    size = f"{there['train_size']:,} images of " if there["train_size"] else ""
+    note = f" ({there['note']})" if there["note"] else ""
+    return f"{there['ensemble']}{width} on {size}{there['dataset']}{note}"

@@ -9,12 +9,12 @@ import keras
 
 from keras_mothernets import datasets, reporting
 from keras_mothernets.cli.demo_networks import demo
-from keras_mothernets.training.optimizers import OptimizerOfJob
 from keras_mothernets.cli.train import compile_for
 from keras_mothernets.datasets import Dataset
 from keras_mothernets.graph import counted
 from keras_mothernets.member import Member
 from keras_mothernets.methods import FullData, Method, MotherNets
+from keras_mothernets.training.optimizers import OptimizerOfJob
 
 OPTIMIZER = OptimizerOfJob("adam", learning_rate=2e-3)
 

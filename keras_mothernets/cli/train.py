@@ -8,7 +8,6 @@ from typing import Any
 import keras
 
 from keras_mothernets import datasets, reporting
-from keras_mothernets.training.optimizers import LEARNING_RATES, OptimizerOfJob
 from keras_mothernets.cli.sources import (
     check_classes,
     check_source,
@@ -22,6 +21,8 @@ from keras_mothernets.member import Member
 from keras_mothernets.methods import Method, MotherNets
 from keras_mothernets.training import History
 from keras_mothernets.training.files import check_writable
+from keras_mothernets.training.optimizers import LEARNING_RATES, OptimizerOfJob
+
 # Options, and the methods that they say something to.
 OWN_OPTIONS = {
     "member_epochs": ("mothernets",),
@@ -76,7 +77,8 @@ def make_method(arguments: argparse.Namespace, members: list[Member]) -> Method:
     """The method that the arguments name, with its settings."""
     settings = {"n_clusters": arguments.clusters, "network": arguments.network}
     given = {name: value for name, value in settings.items() if value is not None}
-    method = Entry(arguments.method, tuple(given.items())).make(members, seed=arguments.seed)
+    entry = Entry(arguments.method, tuple(given.items()))
+    method = entry.make(members, seed=arguments.seed, learning_rate=_learning_rate(arguments))
     if isinstance(method, MotherNets):
         method.member_epochs = arguments.member_epochs
     return method
@@ -132,16 +134,18 @@ def _check(arguments: argparse.Namespace) -> None:
         reporting.check_picture(arguments.plot)
 
 
+def _learning_rate(arguments: argparse.Namespace) -> float:
+    return float(arguments.learning_rate or LEARNING_RATES[arguments.optimizer])
+
+
 def _optimizer(arguments: argparse.Namespace) -> OptimizerOfJob:
-    rate = arguments.learning_rate or LEARNING_RATES[arguments.optimizer]
+    rate = _learning_rate(arguments)
     # The cycles of snapshots bring rates of their own.
     is_constant = arguments.constant or arguments.method == "snapshots"
     return OptimizerOfJob(arguments.optimizer, rate, arguments.weight_decay, is_constant)
 
 
-def _report(
-    arguments: argparse.Namespace, method: Method, history: History, data: Dataset
-) -> None:
+def _report(arguments: argparse.Namespace, method: Method, history: History, data: Dataset) -> None:
     name = type(method).__name__
     result = reporting.result_of(name, method, history, data.x_test, data.y_test)
     print(f"\n{reporting.member_table(result)}\n\n{reporting.time_table([result])}")

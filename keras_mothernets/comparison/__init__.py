@@ -4,7 +4,9 @@ from keras_mothernets.comparison.budget import budget_cost, epochs_within
 from keras_mothernets.comparison.cell import Task, train_cell
 from keras_mothernets.comparison.compare import Grid, compare
 from keras_mothernets.comparison.entry import METHODS, ONE_NETWORK, Entry, network_of
+from keras_mothernets.comparison.figures import draw_all
 from keras_mothernets.comparison.results import Cell, Results, Row
+from keras_mothernets.comparison.table import seconds_to, table, table_rows
 
 __all__ = [
     "METHODS",
@@ -17,7 +19,11 @@ __all__ = [
     "Task",
     "budget_cost",
     "compare",
+    "draw_all",
     "epochs_within",
     "network_of",
+    "seconds_to",
+    "table",
+    "table_rows",
     "train_cell",
 ]

@@ -96,4 +96,3 @@ def epochs_within(entry: Entry, method: Method, cost: int, *, fewest: int = 1) -
     nearest = min((few, many), key=lambda epochs: (abs(at(epochs) - cost), epochs))
     entry.set_epochs(method, nearest)
     return nearest
-

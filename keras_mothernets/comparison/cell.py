@@ -52,7 +52,7 @@ def prepare(entry: Entry, cell: Cell, task: Task) -> tuple[Method, int]:
     gc.collect()
     keras.utils.set_random_seed(cell.seed)
     members = list(task.make())
-    method = entry.make(members, seed=cell.seed)
+    method = entry.make(members, seed=cell.seed, learning_rate=cell.learning_rate)
     cost = budget_cost(members, round(cell.budget))
     epochs = epochs_within(entry, method, cost, fewest=entry.fewest_epochs(members))
     # Methods of one network bring the rates of every step themselves.
@@ -105,7 +105,7 @@ Figure = tuple[str, str, str, float]  # part, name, measure, value
 def _of_jobs(history: History) -> Iterator[Figure]:
     for row in history.ledger:
         for measure in ("epochs", "wall_seconds", "cpu_seconds", "flops", "peak_memory"):
-            value = getattr(row, measure)
+            value = getattr(row, measure, None)
             if value is not None:
                 yield "job", row.job, measure, float(value)
 
@@ -140,7 +140,7 @@ def _of_ensemble(
     }
     if len(errors) > 1:
         figures["disagreement"] = test.diversity().disagreement
-    for measure in ("wall_seconds", "cpu_seconds", "flops"):
+    for measure in ("wall_seconds", "cpu_seconds"):
         figures[measure] = history.ledger.total(column=measure)
     for measure, value in figures.items():
         yield "ensemble", "", measure, float(value)

@@ -89,7 +89,9 @@ class Results:
         try:
             return cls(_row(line) for line in lines)
         except (KeyError, ValueError, TypeError) as error:
-            raise MotherNetsError(f"`{path}` is not as this version writes it: {error!r}") from error
+            raise MotherNetsError(
+                f"`{path}` is not as this version writes it: {error!r}"
+            ) from error
 
     def write(self, path: Path) -> None:
         """Replace the file as a whole."""
@@ -138,11 +140,19 @@ class Results:
         """One figure of each of several ensembles."""
         return [self.value(cell, measure, part, name) for cell in cells]
 
+    def variants(self, method: str, budget: float) -> list[list[Cell]]:
+        """The ensembles of a method with a budget, one list for each variant, one per seed."""
+        found: dict[tuple[str, float], list[Cell]] = {}
+        for cell in self.cells:
+            if (cell.method, cell.budget) == (method, budget):
+                found.setdefault(cell.variant, []).append(cell)
+        return list(found.values())
+
     def best(self, method: str, budget: float) -> list[Cell]:
         """The ensembles, one per seed, of the variant that is best on held-out examples.
 
-        Of variants that were trained with fewer seeds than others only those with the most
-        seeds are compared. Test examples are not looked at.
+        Variants that were trained with fewer seeds than others are left out. Test examples are
+        not looked at.
 
         Args:
             method: Name of a method.
@@ -151,12 +161,9 @@ class Results:
         Returns:
             The cells; empty if the method has not been trained with this budget.
         """
-        variants: dict[tuple[str, float], list[Cell]] = {}
-        for cell in self.cells:
-            if (cell.method, cell.budget) == (method, budget):
-                variants.setdefault(cell.variant, []).append(cell)
-        most = max(map(len, variants.values()), default=0)
-        full = [cells for cells in variants.values() if len(cells) == most]
+        variants = self.variants(method, budget)
+        most = max(map(len, variants), default=0)
+        full = [cells for cells in variants if len(cells) == most]
         if len(full) < 2:
             return full[0] if full else []
         return min(full, key=lambda cells: mean(self.over_seeds(cells, "validation_nll")))

@@ -9,12 +9,23 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.reporting.result import Result
-from keras_mothernets.reporting.style import FAINT, INK, MOTHER, colour, new_figure, tidy
+from keras_mothernets.reporting.style import (
+    FAINT,
+    INK,
+    MOTHER,
+    colour,
+    legend_beside,
+    new_figure,
+    percent_axis,
+    tidy,
+)
 from keras_mothernets.training.files import check_writable
+
+NAMED_IN_PLACE = 3  # more lines than these have their names beside the plot
 
 
 def plot_results(results: Sequence[Result], path: str | Path, *, title: str = "") -> None:
@@ -70,7 +81,7 @@ class Point:
 
 
 def plot_error_against_time(
-    points: Sequence[Point], path: str | Path, *, title: str, clock: str
+    points: Sequence[Point], path: str | Path, *, title: str, clock: str, front: bool = False
 ) -> None:
     """Draw ensemble test error against training time: down and left is better.
 
@@ -82,13 +93,14 @@ def plot_error_against_time(
         path: Where to write the picture.
         title: One line at the top: data, networks, machine.
         clock: What the minutes are of, for the label of the axis: "CPU time of training".
+        front: Whether to mark the Pareto front of all means.
 
     Raises:
         MotherNetsError: There are no points, or the picture cannot be written there.
     """
     if not points:
         raise MotherNetsError("There is nothing to draw: no ensemble has been trained yet")
-    figure = new_figure(8.0, 5.0)
+    figure = new_figure(8.5, 5.0)
     axes = figure.subplots()
     methods = list(dict.fromkeys(point.method for point in points))
     own = {method: [point for point in points if point.method == method] for method in methods}
@@ -99,14 +111,18 @@ def plot_error_against_time(
             s=14, color=colour(number), alpha=0.3, linewidths=0,
         )  # fmt: skip
         others = [other for name, other in lines.items() if name != method]
-        _draw_line(axes, line, others, colour(number))
-        _method_name(axes, method, line, colour(number))
+        _draw_line(axes, line, others, colour(number), label=method)
+        if len(methods) <= NAMED_IN_PLACE:
+            _method_name(axes, method, line, colour(number))
+    if len(methods) > NAMED_IN_PLACE:
+        legend_beside(axes)
+    if front:
+        _pareto_front(axes, list(lines.values()))
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+    percent_axis(axes.yaxis, [point.error for point in points])
     tidy(axes, title=title, x=f"{clock} [minutes, logarithmic]", y="test error of the ensemble")
     axes.margins(x=0.16, y=0.12)
     _save(figure, path)
@@ -224,10 +240,26 @@ class _Line:
         return float(np.interp(np.log(minutes), np.log(self.minutes), self.errors))
 
 
-def _draw_line(axes: Axes, line: _Line, others: Sequence[_Line], line_colour: str) -> None:
+def _pareto_front(axes: Axes, lines: Sequence[_Line]) -> None:
+    """A faint staircase through the means that nothing beats in both time and error."""
+    means = sorted(pair for line in lines for pair in zip(line.minutes, line.errors, strict=True))
+    best = np.minimum.accumulate([error for _, error in means])
+    axes.step(
+        [minutes for minutes, _ in means], best, where="post", color=FAINT, linewidth=5, alpha=0.25,
+        zorder=0,
+    )  # fmt: skip
+    axes.annotate(
+        "best of all at each time", (means[-1][0], best[-1]), xytext=(0, -8),
+        textcoords="offset points", ha="right", va="top", fontsize=8, color=FAINT,
+    )  # fmt: skip
+
+
+def _draw_line(
+    axes: Axes, line: _Line, others: Sequence[_Line], line_colour: str, label: str
+) -> None:
     axes.errorbar(
         line.minutes, line.errors, yerr=line.spread, color=line_colour, marker="o", markersize=6,
-        linewidth=1.8, elinewidth=1.2, capsize=3,
+        linewidth=1.8, elinewidth=1.2, capsize=3, label=label,
     )  # fmt: skip
     for number, (words, x, y) in enumerate(
         zip(line.budgets, line.minutes, line.errors, strict=True)

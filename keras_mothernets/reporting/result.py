@@ -51,9 +51,7 @@ class Result:
         return self.history.ledger.total()
 
 
-def result_of(
-    name: str, method: Any, history: History, x: np.ndarray, y: np.ndarray
-) -> Result:
+def result_of(name: str, method: Any, history: History, x: np.ndarray, y: np.ndarray) -> Result:
     """Measure a trained method on test data.
 
     Args:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 INK = "#222222"
 FAINT = "#8a8a8a"
@@ -39,3 +43,25 @@ def tidy(axes: Axes, *, title: str, x: str, y: str) -> None:
     axes.tick_params(colors=INK, labelsize=9)
     axes.grid(axis="y", color="#e4e4e4", linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def legend_beside(axes: Axes) -> None:
+    """Name what is drawn to the right of a plot, where it covers nothing."""
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+
+
+def percent_axis(axis: Axis, values: Sequence[float]) -> None:
+    """Show fractions as percent, on a logarithmic axis where they differ much.
+
+    Args:
+        axis: The x or y axis of a plot.
+        values: What is drawn along it, 0 to 1.
+    """
+    if min(values) > 0 and max(values) > 4 * min(values):
+        scale = axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale
+        scale("log")
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_minor_formatter(NullFormatter())
+    else:
+        axis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
