@@ -11,7 +11,8 @@ from keras_mothernets import __version__
 ENSEMBLE_HELP = (
     "of the zoo: v5 (five VGG networks), d5 (five DenseNets), r10 (ten ResNets), v25 or v100 (25 "
     "or 100 variants of VGG16), wrn5 (five Wide ResNets), demo (five small networks); or a folder "
-    "of .keras files; or file.py:function, a function of (input_shape, num_classes) that returns a list of models"
+    "of .keras files; or file.py:function, a function of (input_shape, num_classes) that returns a "
+    "list of models"
 )
 METHODS = [
     "mothernets",

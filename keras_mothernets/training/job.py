@@ -155,6 +155,9 @@ class Job:
         epochs: Number of passes over the training data.
         batch_size: Examples in one step; `None` if the data come in batches already.
         steps_per_epoch: Steps in one epoch; `None` if the data do not know their length.
+        schedule_epochs: Epochs that its learning rate schedule spans, where the job stops before
+            the schedule does; `None` for its own number of epochs.
+        rate: Factor on the learning rate that was chosen.
         seed: Seed of all that is random in this job: order of examples, dropout, augmentation.
         bootstrap: Seed of the bootstrap sample of examples that is trained on; `None` for all.
         lesson: What is learned from a teacher; `None` for the labels alone.
@@ -181,6 +184,8 @@ class Job:
     epochs: int = 1
     batch_size: int | None = None
     steps_per_epoch: int | None = None
+    schedule_epochs: int | None = None
+    rate: float = 1.0
     seed: int = 0
     bootstrap: int | None = None
     lesson: Lesson | None = None
@@ -194,7 +199,13 @@ class Job:
 
     @property
     def steps(self) -> int | None:
-        """Number of steps of the whole job: what a learning rate schedule should span."""
+        """Number of steps that a learning rate schedule should span; mostly all of the job's."""
+        epochs = self.epochs if self.schedule_epochs is None else self.schedule_epochs
+        return None if self.steps_per_epoch is None else self.steps_per_epoch * epochs
+
+    @property
+    def trained_steps(self) -> int | None:
+        """Number of steps that the job trains."""
         return None if self.steps_per_epoch is None else self.steps_per_epoch * self.epochs
 
     @property

@@ -163,7 +163,7 @@ class Plan:
     def __str__(self) -> str:
         headers = ["job", "role", "start", "parameters", "epochs", "steps", "waits for"]
         rows = [
-            [job.name, job.role, str(job.start), job.parameters, job.epochs, job.steps]
+            [job.name, job.role, str(job.start), job.parameters, job.epochs, job.trained_steps]
             + [", ".join(job.waits_for)]
             for job in self.order()
         ]

@@ -144,7 +144,7 @@ class Live(Silent):
 
     def begin_job(self, job: Job) -> None:
         """Reset the second bar."""
-        total = job.steps or job.epochs
+        total = job.trained_steps or job.epochs
         self._bars.reset(self._one, total=total, description=job.name, note="", visible=True)
         self._show(job)
 

@@ -1,0 +1,70 @@
+"""Learning rates that are a multiple of what the user chose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+Schedule = keras.optimizers.schedules.LearningRateSchedule
+
+
+@keras.saving.register_keras_serializable("keras_mothernets")
+class ScaledSchedule(Schedule):
+    """Another schedule times a factor.
+
+    Args:
+        schedule: The schedule.
+        factor: The factor.
+
+    Example:
+        >>> half = ScaledSchedule(keras.optimizers.schedules.CosineDecay(0.1, 100), 0.5)
+        >>> round(float(half(0)), 3)
+        0.05
+    """
+
+    def __init__(self, schedule: Schedule, factor: float) -> None:
+        super().__init__()
+        self.schedule = schedule
+        self.factor = factor
+
+    def __call__(self, step: Any) -> Any:
+        """The rate of a step, counted from 0."""
+        return self.factor * self.schedule(step)
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes it."""
+        schedule = keras.optimizers.schedules.serialize(self.schedule)
+        return {"schedule": schedule, "factor": self.factor}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ScaledSchedule:
+        """Make it again."""
+        schedule = keras.optimizers.schedules.deserialize(config["schedule"])
+        return cls(schedule, config["factor"])
+
+
+def with_rate(optimizer: keras.optimizers.Optimizer, factor: float) -> keras.optimizers.Optimizer:
+    """Multiply the learning rate of a new optimizer, whether a number or a schedule.
+
+    Args:
+        optimizer: The optimizer; changed in place.
+        factor: The factor.
+
+    Returns:
+        The same optimizer.
+
+    Example:
+        >>> float(with_rate(keras.optimizers.SGD(0.1), 0.5).learning_rate)
+        0.05000000074505806
+    """
+    if factor == 1.0:
+        return optimizer
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+    config = inner.get_config()["learning_rate"]
+    if isinstance(config, dict):
+        schedule = keras.optimizers.schedules.deserialize(config)
+        inner.learning_rate = ScaledSchedule(schedule, factor)
+    else:
+        inner.learning_rate = factor * float(config)
+    return optimizer
