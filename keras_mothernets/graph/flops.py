@@ -217,8 +217,10 @@ def _dot(node: Node) -> int:
 
 def _matmul(node: Node) -> int:
     """`matmul` and `dot`: every number of the output is a sum over the first's last axis."""
-    summed = _shape(node, _argument(node, 0, "x1"))[-1]
-    return _product([summed, *node.output_shapes[0]])
+    first, second = (_shape(node, _argument(node, n, f"x{n + 1}")) for n in range(2))
+    if not first or not second:  # `dot` with one number is elementwise
+        return 0
+    return _product([first[-1], *node.output_shapes[0]])
 
 
 def _einsum_dense(node: Node) -> int:
