@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import layers, ops
 from marks import quick_ones
 
+from keras_mothernets import zoo
 from keras_mothernets.graph import forward_flops
 
 # Published multiply-adds for one 224 x 224 image, in millions, and how far we may be from them.
@@ -25,6 +26,14 @@ def test_published_counts(name):
     model = getattr(keras.applications, name)(weights=None)
     millions, margin = PUBLISHED[name]
     assert abs(forward_flops(model) / 2e6 - millions) <= margin
+
+
+@pytest.mark.slow
+def test_v5_is_that_of_the_paper():
+    # Multiply-adds per 32 x 32 image in millions, worked out by hand from the table.
+    members = zoo.v5((32, 32, 3), 10, batch_norm=False)
+    counts = [round(forward_flops(member.model) / 2e6, 1) for member in members]
+    assert counts == [228.3, 237.7, 319.4, 313.2, 398.1]
 
 
 PRODUCTS = {
