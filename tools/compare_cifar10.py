@@ -234,23 +234,15 @@ def train_cell(
 
 def member_epochs(method: Any, ledger: Any, members: list[Any]) -> float:
     """Cost of a run in epochs of the average member, counted in multiplications."""
+    from keras_mothernets.graph import forward_flops
+
     networks = [member.model for member in members]
     if any(row.role == "mother" for row in ledger):
         networks += [group.mothernet for group in method.clusters]
     # The number of parameters tells V5's networks and their mothers apart.
-    by_size = {network.count_params(): multiplications(network) for network in networks}
+    by_size = {network.count_params(): forward_flops(network) or 0 for network in networks}
     average = math.fsum(by_size[m.model.count_params()] for m in members) / len(members)
     return math.fsum(row.epochs * by_size[row.parameters] for row in ledger) / average
-
-
-def multiplications(network: Any) -> int:
-    """Multiplications for one image, in convolutions and Dense layers."""
-    total = 0
-    for layer in network.layers:
-        if hasattr(layer, "kernel"):
-            positions = math.prod(layer.output.shape[1:-1])
-            total += math.prod(layer.kernel.shape) * positions
-    return total
 
 
 def append(path: Path, cell: Cell) -> None:

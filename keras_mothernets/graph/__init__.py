@@ -22,7 +22,7 @@ from keras_mothernets.graph.builder import (
     flat_names,
     seeded,
 )
-from keras_mothernets.graph.flops import forward_flops
+from keras_mothernets.graph.flops import forward_flops, training_flops
 from keras_mothernets.graph.keras_graph import is_from_applications, own_methods
 from keras_mothernets.graph.precision import wide_floats
 from keras_mothernets.graph.reader import (
@@ -70,5 +70,6 @@ __all__ = [
     "seeded",
     "shape_text",
     "text_table",
+    "training_flops",
     "wide_floats",
 ]

@@ -19,6 +19,7 @@ from keras_mothernets.graph.architecture import Node, Shape, TensorRef
 from keras_mothernets.graph.reader import read
 
 FLOPS_PER_MULTIPLICATION = 2  # with the addition that follows it
+PASSES_PER_STEP = 3  # the backward pass has two products for each one of the forward pass
 
 
 def forward_flops(model: keras.Model) -> int | None:
@@ -48,6 +49,30 @@ def forward_flops(model: keras.Model) -> int | None:
     except (GraphError, _UnknownError):
         return None
     return FLOPS_PER_MULTIPLICATION * total
+
+
+def training_flops(model: keras.Model, examples: int | None) -> int | None:
+    """Floating-point operations of training, forward and backward.
+
+    The backward pass counts as two forward ones: one product gives the gradients of what went in,
+    another those of the kernel. What the optimizer does is left out.
+
+    Args:
+        model: As in `forward_flops`. Frozen layers count like others.
+        examples: Number of training examples, repeats counted; `None` if not known.
+
+    Returns:
+        The number; `None` where it is not known.
+
+    Example:
+        >>> dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> training_flops(dense, 10) == 3 * forward_flops(dense) * 10
+        True
+    """
+    if not examples:
+        return examples
+    forward = forward_flops(model)
+    return None if forward is None else PASSES_PER_STEP * forward * examples
 
 
 class _UnknownError(Exception):
@@ -217,8 +242,10 @@ def _dot(node: Node) -> int:
 
 def _matmul(node: Node) -> int:
     """`matmul` and `dot`: every number of the output is a sum over the first's last axis."""
-    summed = _shape(node, _argument(node, 0, "x1"))[-1]
-    return _product([summed, *node.output_shapes[0]])
+    first, second = (_shape(node, _argument(node, n, f"x{n + 1}")) for n in range(2))
+    if not first or not second:  # `dot` with one number is elementwise
+        return 0
+    return _product([first[-1], *node.output_shapes[0]])
 
 
 def _einsum_dense(node: Node) -> int:

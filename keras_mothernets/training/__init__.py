@@ -4,7 +4,9 @@ from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.data import TrainingData, read_data
 from keras_mothernets.training.executor import Executor, Local
 from keras_mothernets.training.job import Hatch, Job, Scratch
-from keras_mothernets.training.ledger import Ledger, LedgerRow
+from keras_mothernets.training.ledger import PRICES, Ledger
+from keras_mothernets.training.ledger_row import LedgerRow
+from keras_mothernets.training.phases import Phase, Phases
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.progress import make_progress
 from keras_mothernets.training.record import History, JobRecord
@@ -15,6 +17,7 @@ from keras_mothernets.training.store import MemoryStore, Store
 from keras_mothernets.training.train_job import train_job
 
 __all__ = [
+    "PRICES",
     "CompileSettings",
     "Executor",
     "Hatch",
@@ -25,6 +28,8 @@ __all__ = [
     "LedgerRow",
     "Local",
     "MemoryStore",
+    "Phase",
+    "Phases",
     "Plan",
     "RunContext",
     "RunDirectory",

@@ -35,6 +35,7 @@ class Checkpoint:
         hatch_seconds: Seconds of hatching.
         wall_seconds: Wall clock seconds.
         cpu_seconds: Processor seconds.
+        peak_memory: Bytes held at once; `None` in checkpoints of versions that did not look.
     """
 
     initial_weights: str
@@ -47,6 +48,7 @@ class Checkpoint:
     hatch_seconds: float
     wall_seconds: float
     cpu_seconds: float
+    peak_memory: int | None = None
 
     def check_fits(self, model: keras.Model) -> None:
         """The variables must be those of a network and its optimizer.
@@ -115,6 +117,7 @@ class CheckpointFile:
         try:
             self._check(read_plain(self.path, only=("version", "job")))
             values = read_plain(self.path)
+            values.setdefault("peak_memory", None)  # files of before it was kept
             return Checkpoint(**{name: values[name] for name in Checkpoint.__dataclass_fields__})
         except Exception as error:  # where a file is damaged decides about the kind
             self.warn_unusable(error)

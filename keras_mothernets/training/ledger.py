@@ -4,64 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.training.files import write_atomically
+from keras_mothernets.training.ledger_row import LedgerRow
+from keras_mothernets.training.phases import Phases, shown_cell, shown_header
 from keras_mothernets.training.text import text_table
 
-
-@dataclass(frozen=True)
-class LedgerRow:
-    """One finished job.
-
-    Args:
-        job: Name of the job.
-        role: "member" or "mother".
-        network: Key of the network.
-        waits_for: Names of the jobs it started from, separated by spaces.
-        epochs: Epochs that were trained; fewer than planned after early stopping.
-        steps: Training steps that were taken.
-        examples: Training examples that were seen, repeats counted; `None` if the data do not tell.
-        parameters: Number of parameters of the network.
-        inherited: Fraction of them that came from the mother; `None` without one.
-        deviation: Largest difference of the hatched network from its mother on real data, relative
-            to the mother's largest output, in float32; `None` without a mother. With noise or
-            shrink it tells how far the network was moved.
-        hatch_seconds: Wall clock seconds of hatching with its check; part of `wall_seconds`.
-        wall_seconds: Wall clock seconds of the whole job: start, training, validation.
-        cpu_seconds: Processor seconds of the same, over all cores.
-        device: What it ran on.
-        status: "finished".
-        metrics: Loss and metrics of the epoch whose weights are kept: the best one with
-            `EarlyStopping(restore_best_weights=True)`, else the last one.
-    """
-
-    job: str
-    role: str
-    network: str
-    waits_for: str = ""
-    epochs: int = 0
-    steps: int = 0
-    examples: int | None = None
-    parameters: int = 0
-    inherited: float | None = None
-    deviation: float | None = None
-    hatch_seconds: float = 0.0
-    wall_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    device: str = ""
-    status: str = "finished"
-    metrics: dict[str, float] = field(default_factory=dict)
+# USD per hour of the two machines whose cost the paper compares, as it gives them; not what they
+# cost today. Source: Wasay et al., MotherNets (2020), section 3.
+PRICES: Mapping[str, float] = MappingProxyType({"p2.xlarge": 0.90, "p3.2xlarge": 3.06})
 
 
 COLUMNS = tuple(entry.name for entry in fields(LedgerRow) if entry.name != "metrics")
 _SHOWN = (
-    "job role epochs steps parameters inherited deviation hatch_seconds wall_seconds cpu_seconds"
+    "job role epochs steps flops parameters inherited deviation "
+    "hatch_seconds wall_seconds cpu_seconds peak_memory"
 ).split()
 
 
@@ -107,6 +72,41 @@ class Ledger:
             raise MotherNetsError("`column` must name a column of numbers", received=repr(column))
         return sum(getattr(row, column) or 0 for row in self.rows if role in (None, row.role))
 
+    def phases(self) -> Phases:
+        """Sums of the jobs of each role, and of all; `print` shows a table.
+
+        Example:
+            >>> print(Ledger([LedgerRow("a", "member", "a", epochs=4, steps=80)]).phases())
+            role    jobs  epochs  steps  ...
+            member     1       4     80  ...
+            total      1       4     80  ...
+        """
+        return Phases(self.rows)
+
+    def cost(self, usd_per_hour: Mapping[str, float] = PRICES) -> dict[str, float]:
+        """What the wall clock seconds of all jobs cost on rented machines.
+
+        Args:
+            usd_per_hour: USD for an hour of each machine, by its name. A machine is priced as if
+                it took as long as this one did.
+
+        Returns:
+            USD by the name of the machine.
+
+        Raises:
+            MotherNetsError: A price is not a number of 0 or more.
+
+        Example:
+            >>> ledger = Ledger([LedgerRow("a", "member", "a", wall_seconds=1800.0)])
+            >>> ledger.cost()
+            {'p2.xlarge': 0.45, 'p3.2xlarge': 1.53}
+            >>> ledger.cost({"mine": 0.10})
+            {'mine': 0.05}
+        """
+        _check_prices(usd_per_hour)
+        hours = self.total() / 3600
+        return {machine: price * hours for machine, price in usd_per_hour.items()}
+
     def metric_names(self) -> list[str]:
         """Names of all metrics, in order of appearance."""
         return list(dict.fromkeys(name for row in self.rows for name in row.metrics))
@@ -135,11 +135,27 @@ class Ledger:
     def __str__(self) -> str:
         metrics = self.metric_names()
         rows = [
-            [*_cells(row, _SHOWN), *(row.metrics.get(name) for name in metrics)]
+            [
+                *(shown_cell(column, getattr(row, column)) for column in _SHOWN),
+                *(row.metrics.get(name) for name in metrics),
+            ]
             for row in self.rows
         ]
-        return text_table([*_SHOWN, *metrics], rows)
+        return text_table([*map(shown_header, _SHOWN), *metrics], rows)
 
 
 def _cells(row: LedgerRow, columns: Iterable[str]) -> list[Any]:
     return [getattr(row, column) for column in columns]
+
+
+def _check_prices(usd_per_hour: object) -> None:
+    is_table = isinstance(usd_per_hour, Mapping)
+    prices = list(usd_per_hour.values()) if isinstance(usd_per_hour, Mapping) else []
+    are_numbers = all(isinstance(price, (int, float)) for price in prices)
+    if not is_table or not are_numbers or not all(0 <= p < math.inf for p in prices):
+        raise MotherNetsError(
+            "`usd_per_hour` must give each machine its price",
+            expected="a dict of names and numbers of 0 or more",
+            received=repr(usd_per_hour),
+            fix='Write for example `{"my machine": 1.5}`',
+        )

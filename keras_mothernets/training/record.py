@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keras_mothernets.training.job import Job
-from keras_mothernets.training.ledger import Ledger, LedgerRow
+from keras_mothernets.training.ledger import Ledger
+from keras_mothernets.training.ledger_row import LedgerRow
 
 
 @dataclass(frozen=True)

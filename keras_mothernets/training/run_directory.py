@@ -42,12 +42,13 @@ from keras_mothernets.training.files import (
     write_atomically,
 )
 from keras_mothernets.training.job import Job
-from keras_mothernets.training.ledger import Ledger, LedgerRow
+from keras_mothernets.training.ledger import Ledger
+from keras_mothernets.training.ledger_row import LedgerRow
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.record import JobRecord
 from keras_mothernets.training.store import empty_like
 
-STATE_VERSION = 1
+STATE_VERSION = 2  # rows of version 1 have no `flops` and `peak_memory`
 CHECKED = ("model.keras", "history.csv")  # files whose checksums are in `state.json`
 CHECKPOINT = "checkpoint/state.npz"
 

@@ -11,7 +11,7 @@ import keras
 from keras_mothernets.training.callback_states import CallbackStates, CannotKeep
 from keras_mothernets.training.callbacks import EpochLogs
 from keras_mothernets.training.checkpoint import Checkpoint, CheckpointFile
-from keras_mothernets.training.clock import Stopwatch
+from keras_mothernets.training.meter import Meter
 from keras_mothernets.training.start_job import Started
 
 SHARE = 0.1  # of the time of a job that its checkpoints may take
@@ -29,7 +29,7 @@ class SaveEpochs(keras.callbacks.Callback):
         started: What the job began or goes on with.
         states: The user's callbacks.
         logs: What Keras said of the epochs so far.
-        watch: The time that the job has taken so far.
+        meter: What the job has cost so far.
     """
 
     now = staticmethod(time.perf_counter)
@@ -40,14 +40,14 @@ class SaveEpochs(keras.callbacks.Callback):
         started: Started,
         states: CallbackStates,
         logs: EpochLogs,
-        watch: Stopwatch,
+        meter: Meter,
     ) -> None:
         super().__init__()
         self.file = file
         self.started = started
         self.states = states
         self.logs = logs
-        self.watch = watch
+        self.meter = meter
         self._optimizer = started.model.optimizer
         self._saved_at = self._cost = 0.0
         self._has_warned = False
@@ -88,8 +88,7 @@ class SaveEpochs(keras.callbacks.Callback):
             callbacks=self.states.take(),
             deviation=self.started.deviation,
             hatch_seconds=self.started.hatch_seconds,
-            wall_seconds=self.watch.wall_seconds,
-            cpu_seconds=self.watch.cpu_seconds,
+            **self.meter.costs,
         )
 
     def _warn(self, reason: str) -> None:

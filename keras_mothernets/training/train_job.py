@@ -11,15 +11,15 @@ import keras
 import tensorflow as tf
 
 from keras_mothernets.errors import MotherNetsError, RunError, reason_of
-from keras_mothernets.graph import copy_variables
+from keras_mothernets.graph import copy_variables, training_flops
 from keras_mothernets.training.branched import context_of
 from keras_mothernets.training.callback_states import CallbackStates
 from keras_mothernets.training.callbacks import EpochLogs, EpochOrder, StopOnBadLoss, kept_epoch
-from keras_mothernets.training.clock import Stopwatch
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.distillation import Student, as_student, fit_arguments_of
 from keras_mothernets.training.job import Hatch, Job
-from keras_mothernets.training.ledger import LedgerRow
+from keras_mothernets.training.ledger_row import LedgerRow
+from keras_mothernets.training.meter import Meter
 from keras_mothernets.training.progress import ReportSteps
 from keras_mothernets.training.record import JobRecord
 from keras_mothernets.training.renew_statistics import renew_statistics
@@ -49,18 +49,18 @@ def train_job(
     """
     with errors_of(job):
         context = context_of(context, job)
-        watch = Stopwatch()
+        meter = Meter()
         started = _started(job, context, mother)
         if (checkpoint := started.checkpoint) is not None:
             job = replace(job, initial_weights=checkpoint.initial_weights)
-            watch.add(checkpoint.wall_seconds, checkpoint.cpu_seconds)
+            meter.include(checkpoint)
             context.progress.resume_job(job, len(checkpoint.epochs))
         arguments = fit_arguments_of(job, context, started.model, mother) if job.epochs else {}
-        fitted = fit_job(job, context, started, arguments, watch) if job.epochs else Fitted()
+        fitted = fit_job(job, context, started, arguments, meter) if job.epochs else Fitted()
         if job.renews_statistics and job.epochs:
             renew_statistics(started.model, arguments)
         check_weights(job, started.model)
-        row = _row(job, started, fitted, watch)
+        row = _row(job, started, fitted, meter)
         model = started.model
         if isinstance(model, Student):
             model = empty_like(context.networks[job.network], job.name)
@@ -132,7 +132,7 @@ class Fitted:
 
 
 def fit_job(
-    job: Job, context: RunContext, started: Started, arguments: Mapping[str, Any], watch: Stopwatch
+    job: Job, context: RunContext, started: Started, arguments: Mapping[str, Any], meter: Meter
 ) -> Fitted:
     """Call `keras.Model.fit` for one job.
 
@@ -141,7 +141,7 @@ def fit_job(
         context: What the jobs of the run share.
         started: The network, compiled.
         arguments: The data.
-        watch: The time that the job has taken so far.
+        meter: What the job has cost so far.
     """
     model, checkpoint = started.model, started.checkpoint
     logs = EpochLogs(checkpoint.epochs if checkpoint else ())
@@ -152,7 +152,7 @@ def fit_job(
         StopOnBadLoss(job),
         *own,
         logs,
-        *_keepers(job, context, started, own, logs, watch),
+        *_keepers(job, context, started, own, logs, meter),
         ReportSteps(context.progress, job),
     ]
     begin = first_epoch(job, checkpoint)
@@ -173,7 +173,7 @@ def _keepers(
     started: Started,
     own: Sequence[keras.callbacks.Callback],
     logs: EpochLogs,
-    watch: Stopwatch,
+    meter: Meter,
 ) -> Iterator[keras.callbacks.Callback]:
     """The callbacks that take up a job, and keep it so that it can be taken up."""
     states = CallbackStates(own)
@@ -181,10 +181,10 @@ def _keepers(
         yield GoOn(started.checkpoint, states)
     file = context.store.checkpoint(job)
     if file is not None:
-        yield SaveEpochs(file, started, states, logs, watch)
+        yield SaveEpochs(file, started, states, logs, meter)
 
 
-def _row(job: Job, started: Started, fitted: Fitted, watch: Stopwatch) -> LedgerRow:
+def _row(job: Job, started: Started, fitted: Fitted, meter: Meter) -> LedgerRow:
     return LedgerRow(
         job=job.name,
         role=job.role,
@@ -193,12 +193,12 @@ def _row(job: Job, started: Started, fitted: Fitted, watch: Stopwatch) -> Ledger
         epochs=len(next(iter(fitted.history.values()), [])),
         steps=fitted.steps,
         examples=fitted.examples,
+        flops=training_flops(started.model, fitted.examples),
         parameters=started.model.count_params(),
         inherited=job.start.inherited if isinstance(job.start, Hatch) else None,
         deviation=started.deviation,
         hatch_seconds=started.hatch_seconds,
-        wall_seconds=watch.wall_seconds,
-        cpu_seconds=watch.cpu_seconds,
+        **meter.costs,
         device=device_text(),
         metrics=fitted.metrics,
     )

@@ -73,7 +73,7 @@ def assert_same(one, other):
     for model, twin in zip(mine.members, theirs.members, strict=True):
         np.testing.assert_equal(model.get_weights(), twin.get_weights())
     for row, twin in zip(history.ledger, expected.ledger, strict=True):
-        names = ("job", "epochs", "steps", "examples", "deviation", "metrics")
+        names = ("job", "epochs", "steps", "examples", "flops", "deviation", "metrics")
         assert [vars(row)[name] for name in names] == [vars(twin)[name] for name in names]
 
 
@@ -343,6 +343,27 @@ def test_seconds_of_all_processes_are_counted(tmp_path):
     assert len(Crash.begun) == 1
     assert history.ledger["a"].wall_seconds > 0.1 * EPOCHS
     assert history.ledger["a"].cpu_seconds > 0
+
+
+def test_the_largest_peak_of_all_processes_counts(tmp_path):
+    crash(PLAIN, tmp_path, crash=("a", 2))
+    rewrite(tmp_path / "jobs" / "a" / "checkpoint" / "state.npz", peak_memory=2**50)
+    crash(PLAIN, tmp_path, crash=("a", 3))
+    _, history = run(PLAIN, tmp_path)
+    assert history.ledger["a"].peak_memory in (2**50, None)  # None where nobody counts
+
+
+def test_a_checkpoint_of_a_version_without_memory_goes_on(tmp_path):
+    expected = run(DROPPED)
+    crash(DROPPED, tmp_path, crash=("a", 2))
+    path = tmp_path / "jobs" / "a" / "checkpoint" / "state.npz"
+    values = read_plain(path)
+    del values["peak_memory"]
+    write_plain(path, values)
+    again = run(DROPPED, tmp_path)
+    assert Crash.begun[0] == ("a", 2)
+    assert_same(again, expected)
+    assert again[1].ledger["a"].peak_memory is None
 
 
 def test_the_display_goes_on_at_the_right_epoch(tmp_path, capsys):

@@ -70,6 +70,9 @@ def test_the_ledger_counts_steps_examples_and_parameters(mlp, data):
     (row,) = history.ledger.rows
     assert (row.epochs, row.steps, row.examples) == (3, 6, 120)
     assert row.parameters == model.count_params()
+    kernels = sum(weight.numpy().size for weight in model.weights if weight.name == "kernel")
+    assert row.flops == 120 * 3 * 2 * kernels
+    assert row.peak_memory is None or row.peak_memory > 10**7
     assert row.wall_seconds > 0 and row.cpu_seconds > 0
     assert (row.status, row.inherited, row.deviation) == ("finished", None, None)
     assert row.metrics["loss"] == history.jobs["mlp"]["loss"][-1]

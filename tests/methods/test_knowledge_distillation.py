@@ -156,11 +156,14 @@ def test_the_largest_member_teaches_and_speaks_once(mlp, data, monkeypatch):
 
 def test_the_teacher_is_trained_as_with_full_data(mlp, data):
     members = nets(mlp)
-    method, _ = fitted(members, data)
+    method, history = fitted(members, data)
     full = km.FullData(members, seed=1)
     full.compile("adam", SPARSE, ["accuracy"], run_eagerly=True)
-    full.fit(*data, epochs=3, batch_size=20, verbose=0)
+    alone = full.fit(*data, epochs=3, batch_size=20, verbose=0).ledger
     np.testing.assert_equal(method.members[1].get_weights(), full.members[1].get_weights())
+    # What the teacher says to a student is not the student's work.
+    assert {row.job: row.flops for row in history.ledger} == {row.job: row.flops for row in alone}
+    assert all(row.flops for row in alone)
 
 
 def test_a_given_teacher_is_no_member_and_belongs_to_the_plan(mlp, data, tmp_path):

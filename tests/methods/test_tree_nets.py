@@ -99,6 +99,8 @@ def test_members_come_out_of_the_tree_with_one_trunk_and_branches_of_their_own(m
     ]  # fmt: skip
     assert {"tree/a_accuracy", "tree/c_loss", "tree/val_b_accuracy"} <= set(history.history)
     a, b, c = (model.get_weights() for model in method.members)
+    kernels = a[0].size + sum(weight.size for own in (a, b, c) for weight in own[2::2])
+    assert [row.flops for row in history.ledger] == [3 * 40 * 3 * 2 * kernels, 0, 0, 0]
     np.testing.assert_equal(a[:2], b[:2])
     np.testing.assert_equal(a[:2], c[:2])
     assert not np.array_equal(a[2], c[2])

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 import rich.console
@@ -13,6 +14,7 @@ from keras_mothernets.training import (
     JobRecord,
     Ledger,
     LedgerRow,
+    Phase,
     Plan,
     make_progress,
 )
@@ -117,15 +119,78 @@ def test_the_csv_has_the_columns_that_others_read(ledger, tmp_path):
     assert (
         list(rows[0])
         == (
-            "job role network waits_for epochs steps examples parameters inherited deviation "
-            "hatch_seconds wall_seconds cpu_seconds device status loss acc"
+            "job role network waits_for epochs steps examples flops parameters inherited "
+            "deviation hatch_seconds wall_seconds cpu_seconds peak_memory device status loss acc"
         ).split()
     )
     assert (rows[0]["loss"], rows[0]["acc"], rows[1]["acc"]) == ("0.5", "", "0.9")
 
 
+COSTLY = [
+    LedgerRow(
+        "m", "mother", "m", epochs=5, steps=50, examples=500, flops=3 * 10**12,
+        wall_seconds=3600.0, cpu_seconds=7000.0, peak_memory=3 * 2**30,
+    ),
+    LedgerRow(
+        "a", "member", "a", "m", epochs=2, steps=20, examples=200, flops=10**12,
+        wall_seconds=600.0, cpu_seconds=1000.0, peak_memory=2 * 2**30,
+    ),
+    LedgerRow(
+        "b", "member", "b", "m", epochs=1, steps=10, examples=100, flops=5 * 10**11,
+        wall_seconds=1200.0, cpu_seconds=2000.0, peak_memory=4 * 2**30,
+    ),
+]  # fmt: skip
+
+
+def test_phases_are_summed_in_order_of_appearance_and_the_largest_peak_counts():
+    mother, member, total = Ledger(COSTLY).phases()
+    assert mother == Phase("mother", 1, 5, 50, 500, 3 * 10**12, 3600.0, 7000.0, 3 * 2**30)
+    assert member == Phase("member", 2, 3, 30, 300, 15 * 10**11, 1800.0, 3000.0, 4 * 2**30)
+    assert total == Phase("total", 3, 8, 80, 800, 45 * 10**11, 5400.0, 10000.0, 4 * 2**30)
+
+
+def test_what_is_not_known_of_one_job_is_not_known_of_its_phase():
+    unknown = replace(COSTLY[0], examples=None, flops=None, peak_memory=None)
+    phases = Ledger([unknown, *COSTLY[1:]]).phases()
+    for role in ("mother", "total"):
+        assert (phases[role].examples, phases[role].flops, phases[role].peak_memory) == (None,) * 3
+    assert phases["member"] == Ledger(COSTLY).phases()["member"]
+    with pytest.raises(KeyError):
+        phases["tree"]
+
+
+def test_tables_show_operations_and_memory_in_units_that_can_be_read():
+    jobs, phases = (
+        [line.split() for line in str(table).splitlines()]
+        for table in (Ledger(COSTLY), Ledger(COSTLY).phases())
+    )
+    for table, expected in ((jobs, ("0.5", "4,096")), (phases, ("4.5", "4,096"))):
+        by_name = dict(zip(table[0], table[-1], strict=table is phases))
+        assert by_name["tera_flops"] == expected[0]
+        assert expected[1] in table[-1]
+        assert "peak_mib" in table[0]
+
+
+def test_a_run_without_jobs_has_sums_of_nothing():
+    assert list(Ledger([]).phases()) == [Phase("total", 0, 0, 0, 0, 0, 0.0, 0.0, 0)]
+
+
+def test_money_is_hours_by_price():
+    assert Ledger(COSTLY).cost() == pytest.approx({"p2.xlarge": 1.35, "p3.2xlarge": 4.59})
+    assert Ledger(COSTLY).cost({"free": 0, "mine": 2.0}) == {"free": 0.0, "mine": 3.0}
+
+
+@pytest.mark.parametrize(
+    "prices", [0.9, None, ["p2.xlarge"], {"a": "0.9"}, {"a": -1.0}, {"a": float("nan")}]
+)
+def test_a_price_must_be_a_number(prices, ledger):
+    with pytest.raises(MotherNetsError, match=r"`usd_per_hour`.*Received"):
+        ledger.cost(prices)
+
+
 def test_a_notebook_shows_the_tables(ledger):
     assert repr(ledger) == str(ledger)
+    assert repr(ledger.phases()) == str(ledger.phases())
     assert repr(PLAN) == str(PLAN)
 
 

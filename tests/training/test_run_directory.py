@@ -1,6 +1,7 @@
 """The run directory: what is written, what counts as finished, what is refused."""
 
 import csv
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -22,7 +23,9 @@ def network():
 
 
 def record(job=JOB):
-    row = LedgerRow(job.name, "member", "net", epochs=2, metrics={"loss": 0.1})
+    row = LedgerRow(
+        job.name, "member", "net", epochs=2, flops=12, peak_memory=34, metrics={"loss": 0.1}
+    )
     return JobRecord(job, {"loss": [0.3, 0.1], "val_loss": [0.5, 1 / 3]}, row)
 
 
@@ -152,9 +155,27 @@ def test_another_plan_is_refused_and_the_difference_named(run):
 def test_a_newer_state_is_refused(run):
     run.save(record(), network())
     state = run.folder(JOB) / "state.json"
-    state.write_text(json.dumps({**json.loads(state.read_text()), "version": 2}))
+    state.write_text(
+        json.dumps({**json.loads(state.read_text()), "version": run_directory.STATE_VERSION + 1})
+    )
     with pytest.raises(RunError, match="newer"):
         run.record(JOB)
+
+
+def test_a_job_of_the_first_version_has_no_operations_and_no_memory(run):
+    run.save(record(), network())
+    path = run.folder(JOB) / "state.json"
+    state = json.loads(path.read_text())
+    assert state["version"] == 2
+    assert state["row"].pop("flops") == 12
+    assert state["row"].pop("peak_memory") == 34
+    path.write_text(json.dumps({**state, "version": 1}))
+    again = RunDirectory(run.path)
+    again.open(PLAN)
+    old = dataclasses.replace(record().row, flops=None, peak_memory=None)
+    assert again.record(JOB).row == old
+    (row,) = csv.DictReader((run.path / "ledger.csv").read_text().splitlines())
+    assert (row["flops"], row["peak_memory"]) == ("", "")
 
 
 def test_a_file_in_the_way_is_named(tmp_path):
