@@ -161,6 +161,13 @@ def test_an_early_stopping_that_restores_decides(mlp, data):
     assert_kept(history, "mlp", worst, method.members[0])
 
 
+def test_it_decides_for_the_last_epoch_too(mlp, data):
+    own = EarlyStopping(start_from_epoch=99, restore_best_weights=True)
+    method = km.FullData([mlp()])
+    history = fit(method, data, callbacks=[own])
+    assert_kept(history, "mlp", EPOCHS - 1, method.members[0])
+
+
 def test_an_early_stopping_that_only_stops_leaves_the_best_epoch(mlp, data):
     method = km.FullData([mlp()])
     history = fit(method, data, callbacks=[EarlyStopping(patience=1)])
@@ -229,6 +236,17 @@ def test_metrics_that_a_tree_does_not_have_are_refused(mlp, data, count_fits):
             fit(km.TreeNets(members[1:]), data, monitor=monitor)
     with pytest.raises(km.MotherNetsError, match="Member `odd`: `monitor` names.*`val_a_accuracy`"):
         fit(km.TreeNets(members), data, monitor="val_a_accuracy")
+    assert count_fits == []
+
+
+def test_a_metric_is_looked_for_behind_a_member_that_is_not_trained_too(count_fits, data):
+    def build(name):
+        head = keras.layers.Dense(3, activation="softmax", name="head")
+        return keras.Sequential([keras.Input((4,)), head], name=name)
+
+    members = [km.Member(build("still"), epochs=0), build("moved")]
+    with pytest.raises(km.MotherNetsError, match="Member `moved`: `monitor` names.*`val_acc`"):
+        fit(km.FullData(members), data, monitor="val_acc")
     assert count_fits == []
 
 
