@@ -154,7 +154,8 @@ def _add_data(train: argparse.ArgumentParser) -> None:
         type=fraction,
         metavar="N",
         default=0.1,
-        help="part of the training data held out (0.1)",
+        help="part of the training data held out (0.1); every network is kept as it was after the"
+        " epoch with the least loss on it, or after the last one with 0",
     )
     add(
         "--augment",

@@ -105,7 +105,7 @@ Figure = tuple[str, str, str, float]  # part, name, measure, value
 def _of_jobs(history: History) -> Iterator[Figure]:
     for row in history.ledger:
         for measure in ("epochs", "wall_seconds", "cpu_seconds", "flops", "peak_memory"):
-            value = getattr(row, measure, None)
+            value = getattr(row, measure)
             if value is not None:
                 yield "job", row.job, measure, float(value)
 
@@ -140,7 +140,7 @@ def _of_ensemble(
     }
     if len(errors) > 1:
         figures["disagreement"] = test.diversity().disagreement
-    for measure in ("wall_seconds", "cpu_seconds"):
+    for measure in ("wall_seconds", "cpu_seconds", "flops"):
         figures[measure] = history.ledger.total(column=measure)
     for measure, value in figures.items():
         yield "ensemble", "", measure, float(value)

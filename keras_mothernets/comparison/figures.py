@@ -24,11 +24,10 @@ from keras_mothernets.reporting.style import (
     percent_axis,
     tidy,
 )
+from keras_mothernets.training.ledger import PRICES
 
 CLOCKS = {"wall": "wall clock time of training", "cpu": "CPU time of training"}
 YARDSTICK = "FullData"
-# US dollars per hour of the two instances that the paper counts with.
-PRICES = {"p2.xlarge": 0.90, "p3.2xlarge": 3.06}
 MEMBER_FILLS = ("#9fb8c9", "#c7d6e0")
 
 

@@ -53,11 +53,13 @@ class Schedule:
         epochs: Epochs of a network that is trained from scratch.
         batch_size: Examples in one step, `None` for data that come in batches.
         steps_per_epoch: Steps in one epoch, `None` if the data do not tell.
+        monitor: Metric by which the best epoch of a job is kept, "" to keep the last one.
     """
 
     epochs: int
     batch_size: int | None
     steps_per_epoch: int | None
+    monitor: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,7 @@ class Method(abc.ABC):
         """The jobs of this method; trains nothing.
 
         Args:
-            schedule: Epochs and batch size.
+            schedule: Epochs, batch size, and which epoch is kept.
         """
 
     def describe(self) -> str:
@@ -133,7 +135,14 @@ class Method(abc.ABC):
         self._settings = CompileSettings(optimizer, loss, **settings)
 
     def plan(
-        self, x: Any, y: Any = None, *, epochs: int, batch_size: int = 128, **data_arguments: Any
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        epochs: int,
+        batch_size: int = 128,
+        monitor: str | None = "val_loss",
+        **data_arguments: Any,
     ) -> Plan:
         """What `fit` with the same arguments would do; trains nothing.
 
@@ -142,12 +151,14 @@ class Method(abc.ABC):
             y: Targets.
             epochs: Epochs.
             batch_size: Examples in one step.
+            monitor: Metric by which the best epoch is kept.
             **data_arguments: As in `fit`.
 
         Returns:
             A plan that prints as a table.
         """
-        return self._prepare(_read("plan", x, y, data_arguments), epochs, batch_size)[0]
+        data = _read("plan", x, y, data_arguments)
+        return self._prepare(data, epochs, batch_size, monitor)[0]
 
     def fit(
         self,
@@ -156,6 +167,7 @@ class Method(abc.ABC):
         *,
         epochs: int,
         batch_size: int = 128,
+        monitor: str | None = "val_loss",
         callbacks: Any = None,
         verbose: str | int = "auto",
         run_dir: str | os.PathLike[str] | None = None,
@@ -171,6 +183,12 @@ class Method(abc.ABC):
             y: Targets, for arrays.
             epochs: Number of passes over the data of a network that starts from scratch.
             batch_size: Examples in one step; data sets bring their own.
+            monitor: With validation data, the metric by which the best epoch of each job is kept,
+                as Keras names it: "val_loss", "val_accuracy". `None` keeps the last epoch. Whether
+                more is better is known as to `keras.callbacks.EarlyStopping`; one of yours with
+                `restore_best_weights=True` goes before. The last epoch is also kept by the jobs of
+                `SnapshotEnsemble` and `FastGeometricEnsemble`, and where the optimizer averages
+                weights (`use_ema`), since that average is made at the end.
             callbacks: Keras callbacks, copied for each job, or a function of the job
                 that returns a list of them.
             verbose: 0 silent; 1 or "auto" a live display, or lines where there is no terminal;
@@ -199,7 +217,7 @@ class Method(abc.ABC):
         self._run = self._trained = None
         store = MemoryStore() if run_dir is None else RunDirectory(run_dir)
         data = _read("fit", x, y, data_arguments)
-        plan, context = self._prepare(data, epochs, batch_size, callbacks)
+        plan, context = self._prepare(data, epochs, batch_size, monitor, callbacks)
         assert context is not None, "`compile` was called"
         context = replace(context, store=store, progress=make_progress(verbose, plan))
         check_run(plan, context)
@@ -270,15 +288,17 @@ class Method(abc.ABC):
             key: Key of the network.
             model: The network.
             schedule: Epochs and batch size.
-            **values: Fields of `Job` that differ: `start`, `epochs`, `bootstrap`.
+            **values: Fields of `Job` that differ: `start`, `epochs`, `bootstrap`, `monitor`.
         """
         start: Start = values.pop("start", Scratch())
+        epochs = values.pop("epochs", schedule.epochs)
         return Job(
             name=name,
             role=role,
             network=key,
             start=start,
-            epochs=values.pop("epochs", schedule.epochs),
+            epochs=epochs,
+            monitor=values.pop("monitor", schedule.monitor) if epochs else "",
             batch_size=schedule.batch_size,
             steps_per_epoch=schedule.steps_per_epoch,
             seed=derive_seed(self.seed, name),
@@ -299,12 +319,17 @@ class Method(abc.ABC):
         return self.job(member.label, "member", member.label, member.model, schedule, **values)
 
     def _prepare(
-        self, data: TrainingData, epochs: int, batch_size: int, callbacks: Any = None
+        self,
+        data: TrainingData,
+        epochs: int,
+        batch_size: int,
+        monitor: str | None,
+        callbacks: Any = None,
     ) -> tuple[Plan, RunContext | None]:
         """The plan, and what its jobs share; `None` before `compile`."""
         epochs, batch_size = check_schedule(epochs, batch_size, data)
         size = data.batch_size(batch_size)
-        design = self.design(Schedule(epochs, size, data.steps(size)))
+        design = self.design(Schedule(epochs, size, data.steps(size), _monitor(monitor, data)))
         if self._settings is None:
             return Plan(self.describe(), design.jobs, data.fingerprint()), None
         context = RunContext(
@@ -326,6 +351,20 @@ def _read(verb: str, x: Any, y: Any, data_arguments: dict[str, Any]) -> Training
     known = [name for name in names if name not in ("self", "data_arguments")]
     check_arguments(verb, data_arguments, known)
     return read_data(x, y, **data_arguments)
+
+
+def _monitor(choice: Any, data: TrainingData) -> str:
+    """The metric by which the best epoch is kept, "" without one or without a validation.
+
+    Raises:
+        MotherNetsError: It is no name.
+    """
+    if choice is not None and (not isinstance(choice, str) or not choice):
+        raise MotherNetsError(
+            "`monitor` must be the name of a metric, such as `val_loss`, or `None`",
+            received=repr(choice),
+        )
+    return "" if choice is None or data.validation is None else choice
 
 
 def _check_executor(executor: Any) -> None:

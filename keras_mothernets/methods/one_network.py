@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
 
 from keras_mothernets.errors import MotherNetsError, whole_number
 from keras_mothernets.member import Member, as_members
-from keras_mothernets.methods.method import Method
+from keras_mothernets.methods.method import Method, Schedule
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.settings import CompileSettings, check_optimizer
-
-Schedule = keras.optimizers.schedules.LearningRateSchedule
 
 
 class OneNetworkMethod(Method):
@@ -64,6 +63,12 @@ class OneNetworkMethod(Method):
             return self.optimizer(CompileSettings(choice, "mse"), job)
 
         super().compile(of_job, loss, metrics, **settings)
+
+    def job(
+        self, name: str, role: str, key: str, model: keras.Model, schedule: Schedule, **values: Any
+    ) -> Job:
+        """A job that keeps its last epoch, since a member is what the lowest rate leads to."""
+        return super().job(name, role, key, model, replace(schedule, monitor=""), **values)
 
     def optimizer(self, settings: CompileSettings, job: Job) -> keras.optimizers.Optimizer:
         """The optimizer of a job.

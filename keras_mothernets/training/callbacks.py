@@ -90,21 +90,6 @@ class EpochLogs(keras.callbacks.Callback):
         return {name: [logs[name] for logs in self.epochs if name in logs] for name in names}
 
 
-def kept_epoch(callbacks: Sequence[keras.callbacks.Callback]) -> int | None:
-    """The epoch whose weights a training ended with, from 0; `None` for the last one.
-
-    Args:
-        callbacks: The callbacks of the training, after it. Of those of Keras, `EarlyStopping`
-            alone goes back to an earlier epoch; what others do to the weights is not known.
-    """
-    epoch = None
-    for callback in callbacks:
-        if isinstance(callback, keras.callbacks.EarlyStopping):
-            if callback.restore_best_weights and callback.best_weights is not None:
-                epoch = callback.best_epoch
-    return epoch
-
-
 def callbacks_of(job: Job, *choices: Any) -> list[keras.callbacks.Callback]:
     """New callbacks for one job.
 

@@ -20,6 +20,7 @@ from keras_mothernets.training.data import (
     check_network,
 )
 from keras_mothernets.training.distillation import check_lesson
+from keras_mothernets.training.keep_best import check_monitor
 from keras_mothernets.training.losses import doubt_about
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.signature import output_keys
@@ -56,10 +57,10 @@ def check_run(plan: Plan, context: RunContext) -> None:
             check_lesson(job, context)
             if validation is not None:
                 check_network(network, settings.loss, *validation[:2], title="validation ")
-            if (signature := output_signature(network)) not in tried:
+            if (signature := output_signature(network) + job.monitor) not in tried:
                 tried.add(signature)
                 x, y, weights = data.train.for_network(network).first_rows(ROWS_TO_TRY)
-                settings.try_on(network, y, weights, x)
+                check_monitor(job.monitor, settings.try_on(network, y, weights, x))
             if job.architecture not in tried:
                 tried.add(job.architecture)
                 check_copy(network)

@@ -164,6 +164,9 @@ class Job:
         branches: Number of members that the network is a tree of, each with an output of its own.
         renews_statistics: Whether the statistics of BatchNormalizations are measured anew, in a
             pass over the data after the last epoch.
+        monitor: Metric by which the best epoch is kept, such as "val_loss"; "" to keep the last.
+        patience: Validated epochs without improvement after which the job ends; `None` to train
+            them all. It counts with a `monitor` only.
         parameters: Number of parameters of the network.
         architecture: Fingerprint of the network without its weights and names.
         optimizer: The optimizer in words, where it is the member's own or made for this job.
@@ -191,6 +194,8 @@ class Job:
     lesson: Lesson | None = None
     branches: int = 1
     renews_statistics: bool = False
+    monitor: str = ""
+    patience: int | None = None
     parameters: int = 0
     architecture: str = ""
     optimizer: str = ""

@@ -31,8 +31,10 @@ class LedgerRow:
             process; `None` where nobody counts them.
         device: What it ran on.
         status: "finished".
-        metrics: Loss and metrics of the epoch whose weights are kept: the best one with
-            `EarlyStopping(restore_best_weights=True)`, else the last one.
+        metrics: Loss and metrics of the epoch whose weights are kept: with validation data the
+            best one, by the `monitor` of `fit` or an `EarlyStopping` of yours that restores its
+            best weights; else the last one. Where statistics of BatchNormalizations are measured
+            anew, or the optimizer averages weights (`use_ema`), as it was before that.
     """
 
     job: str

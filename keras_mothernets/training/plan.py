@@ -13,6 +13,8 @@ from keras_mothernets.training.job import Job, job_from_json
 from keras_mothernets.training.text import text_table
 
 PLAN_VERSION = 1
+# Fields that jobs did not always have: where they say nothing, older runs are the same ones.
+_ADDED = {"monitor": "", "patience": None}
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,6 +135,9 @@ class Plan:
         """
         values = job.to_json()
         del values["initial_weights"]
+        for name, default in _ADDED.items():
+            if values[name] == default:
+                del values[name]
         values["start"].pop("inherited", None)
         parents = [self.fingerprint_of(self[parent]) for parent in job.waits_for]
         return _hash([values, parents, self.data, self.settings])

@@ -6,11 +6,9 @@ from typing import Any
 
 import keras
 
-Schedule = keras.optimizers.schedules.LearningRateSchedule
-
 
 @keras.saving.register_keras_serializable("keras_mothernets")
-class ScaledSchedule(Schedule):
+class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """Another schedule times a factor.
 
     Args:
@@ -23,7 +21,7 @@ class ScaledSchedule(Schedule):
         0.05
     """
 
-    def __init__(self, schedule: Schedule, factor: float) -> None:
+    def __init__(self, schedule: Any, factor: float) -> None:
         super().__init__()
         self.schedule = schedule
         self.factor = factor

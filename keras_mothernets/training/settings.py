@@ -135,7 +135,9 @@ class CompileSettings:
             auto_scale_loss=self.auto_scale_loss,
         )
 
-    def try_on(self, model: keras.Model, y: Any, sample_weight: Any = None, x: Any = None) -> None:
+    def try_on(
+        self, model: keras.Model, y: Any, sample_weight: Any = None, x: Any = None
+    ) -> keras.Model:
         """Compute loss and metrics once, on a few labels and made-up outputs of a network's shape.
 
         So that a metric that does not match its output is found before anything trains;
@@ -146,6 +148,9 @@ class CompileSettings:
             y: A few rows of labels.
             sample_weight: Their weights, or `None`.
             x: The inputs of these rows, on which the free sizes of outputs depend.
+
+        Returns:
+            The compiled model without layers of its own on which they were computed.
 
         Raises:
             MotherNetsError: Loss or metrics cannot be computed.
@@ -164,6 +169,7 @@ class CompileSettings:
                 expected=f"settings for outputs {_shapes(model)}",
                 received=f"{type(error).__name__}: {reason_of(error)}",
             ) from error
+        return probe
 
     def describe(self) -> dict[str, str]:
         """What was chosen, in words, for plans; a function of the job is told by its jobs."""

@@ -14,10 +14,11 @@ from keras_mothernets.errors import MotherNetsError, RunError, reason_of
 from keras_mothernets.graph import copy_variables, training_flops
 from keras_mothernets.training.branched import context_of
 from keras_mothernets.training.callback_states import CallbackStates
-from keras_mothernets.training.callbacks import EpochLogs, EpochOrder, StopOnBadLoss, kept_epoch
+from keras_mothernets.training.callbacks import EpochLogs, EpochOrder, StopOnBadLoss
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.distillation import Student, as_student, fit_arguments_of
 from keras_mothernets.training.job import Hatch, Job
+from keras_mothernets.training.keep_best import keep_best, kept_epoch
 from keras_mothernets.training.ledger_row import LedgerRow
 from keras_mothernets.training.meter import Meter
 from keras_mothernets.training.progress import ReportSteps
@@ -146,6 +147,9 @@ def fit_job(
     model, checkpoint = started.model, started.checkpoint
     logs = EpochLogs(checkpoint.epochs if checkpoint else ())
     own = context.callbacks_of(job)
+    # First, so that it takes the weights as they were validated, and those of the user that
+    # look at the end of the training, or change the weights there, come after it.
+    own = [*keep_best(job, own, model.optimizer), *own]
     callbacks = [
         LastLogs(logs.epochs),
         EpochOrder(arguments["x"]),

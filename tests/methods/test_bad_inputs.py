@@ -18,6 +18,10 @@ def mlp(name="net", units=3, features=4, activation="softmax"):
     return keras.Sequential(layers, name=name)
 
 
+def own(y_true, y_pred):
+    return keras.ops.mean(y_pred, -1)
+
+
 def two_headed(name, heads):
     x = keras.Input((4,))
     return keras.Model(x, [keras.layers.Dense(1, name=head)(x) for head in heads], name=name)
@@ -208,6 +212,17 @@ SETTINGS = {
         "`fit` has no argument `initial_epoch`. Expected: one of.*`epochs`.*`class_weight`",
     ),
     "executor": ({"executor": "local"}, "`executor` cannot run a plan.*'local'"),
+    "monitor": (
+        {"validation_data": (X, Y), "monitor": "val_acc"},
+        "Member `net`: `monitor` names.*`val_acc`.*one of `loss`, `accuracy`, `val_loss`,"
+        " `val_accuracy`.*monitor=None",
+    ),
+    "monitor of which more may be better or worse": (
+        {"validation_data": (X, Y), "monitor": "val_own", "compile": {"metrics": [own]}},
+        "Member `net`: .*Keras does not know.*`val_own` is better.*EarlyStopping\\('val_own'",
+    ),
+    "monitor that is no name": ({"monitor": 5}, "`monitor` must be the name of a metric.*5"),
+    "monitor without a name": ({"monitor": ""}, "`monitor` must be the name of a metric.*''"),
     "validation_freq": ({"validation_freq": 0}, "`validation_freq` must be.*at least 1"),
     "validation_freq's epochs": ({"validation_freq": [1, 0]}, "`validation_freq` must be"),
     "validation_steps": ({"validation_steps": 1.5}, "`validation_steps` must be"),

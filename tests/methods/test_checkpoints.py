@@ -160,6 +160,7 @@ class Slower(keras.callbacks.Callback):
 
 
 VALIDATED = {"validation_data": VALIDATION}
+WORSE = SGD(keras.optimizers.schedules.PiecewiseConstantDecay([2], [0.1, 30.0]))
 MIXED = network(dense(dtype="mixed_float16"), dropout, dtype="mixed_float16")
 NEVER = functools.partial(callbacks.EarlyStopping, min_delta=0.01, patience=9)
 CASES = {
@@ -204,6 +205,7 @@ CASES = {
             **VALIDATED,
         },
     ),
+    "best epoch": (DROPPED, {"optimizer": WORSE, **VALIDATED}),
     "stopped early by a margin": (
         PLAIN,
         {"callbacks": [callbacks.EarlyStopping("loss", min_delta=0.2, patience=3)], "epochs": 9},
@@ -232,7 +234,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", quick_ones(CASES, ["cosine decay", "dropout", "stopped early"]))
+@pytest.mark.parametrize(
+    "name", quick_ones(CASES, ["cosine decay", "dropout", "stopped early", "best epoch"])
+)
 def test_a_killed_run_gives_what_the_undisturbed_one_gives(name, tmp_path):
     build, settings = CASES[name]
     epoch = settings.get("kill", 2)
@@ -244,6 +248,15 @@ def test_a_killed_run_gives_what_the_undisturbed_one_gives(name, tmp_path):
     assert Crash.begun == epochs[epoch:]
     assert len(Crash.begun) > 0
     assert_same(again, expected)
+
+
+def test_the_best_epoch_before_a_kill_is_kept(tmp_path):
+    build, settings = CASES["best epoch"]
+    crash(build, tmp_path, crash=("a", 2), **settings)
+    _, history = run(build, tmp_path, **settings)
+    values = history.jobs["a"]["val_loss"]
+    assert np.argmin(values) < 2
+    assert history.ledger["a"].metrics["val_loss"] == min(values)
 
 
 def test_a_run_may_be_killed_again_and_again_and_leaves_nothing_behind(tmp_path):
@@ -260,7 +273,10 @@ def die(*arguments):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("name", ["stopped early", "moving average at the end", "own callback"])
+ENDS = ["stopped early", "best epoch", "moving average at the end", "own callback"]
+
+
+@pytest.mark.parametrize("name", ENDS)
 def test_a_job_killed_before_it_is_stored_trains_no_further_epoch(name, tmp_path, monkeypatch):
     build, settings = CASES[name]
     settings = {key: value for key, value in settings.items() if key != "kill"}

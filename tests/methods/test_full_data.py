@@ -54,7 +54,7 @@ def test_members_are_trained_and_yours_stay_untouched(mlp, data):
 
 
 def test_the_history_is_that_of_keras_under_each_jobs_name(mlp, data):
-    method, history = fitted([mlp("a"), mlp("b")], data, validation_data=data)
+    method, history = fitted([mlp("a"), mlp("b")], data, validation_data=data, monitor=None)
     metrics = ("loss", "accuracy", "val_loss", "val_accuracy")
     assert set(history.history) == {f"{job}/{metric}" for job in "ab" for metric in metrics}
     assert all(len(values) == 2 for values in history.history.values())
@@ -170,7 +170,9 @@ def test_arguments_of_fit_mean_what_they_mean_in_keras(mlp, data, fit):
     method.compile(
         "sgd", SPARSE, metrics=["accuracy"], weighted_metrics=["accuracy"], run_eagerly=bool(fit)
     )
-    history = method.fit(*data, epochs=2, batch_size=8, shuffle=False, verbose=0, **fit)
+    history = method.fit(
+        *data, epochs=2, batch_size=8, shuffle=False, verbose=0, monitor=None, **fit
+    )
     assert history.jobs["mlp"].keys() == expected.keys()
     for name, values in expected.items():
         np.testing.assert_allclose(history.jobs["mlp"][name], values, rtol=1e-5)
@@ -200,7 +202,12 @@ def test_data_sets_are_fed_as_they_are(mlp, data, make):
     model = mlp()
     copied, _ = direct(model, *data)
     method, history = fitted(
-        [model], (make(*data),), metrics=(), shuffle=False, validation_data=make(*data)
+        [model],
+        (make(*data),),
+        metrics=(),
+        shuffle=False,
+        validation_data=make(*data),
+        monitor=None,
     )
     for mine, theirs in zip(method.members[0].get_weights(), copied.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
@@ -330,6 +337,7 @@ def test_the_ledger_tells_of_the_weights_that_are_kept(mlp, data, restore):
         optimizer=keras.optimizers.SGD(40.0),  # the loss goes up
         epochs=6,
         validation_data=data,
+        monitor=None,
         callbacks=[stopping],
     )
     values, row = history.jobs["mlp"]["val_loss"], history.ledger["mlp"]

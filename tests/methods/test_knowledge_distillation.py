@@ -142,7 +142,7 @@ def test_the_largest_member_teaches_and_speaks_once(mlp, data, monkeypatch):
         return predict(model, *arguments, **settings)
 
     monkeypatch.setattr(keras.Model, "predict", counted)
-    method, history = fitted(nets(mlp), data, validation_data=data)
+    method, history = fitted(nets(mlp), data, validation_data=data, monitor=None)
     assert asked == ["large"]
     assert [(row.job, row.waits_for) for row in history.ledger] == [
         ("large", ""), ("small", "large"), ("middle", "large"),

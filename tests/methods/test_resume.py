@@ -180,6 +180,11 @@ OTHERS = {
         {**VALIDATED, "callbacks": [EarlyStopping(patience=1)]},
         "job `a`, callbacks: .*EarlyStopping.*; job `b`, callbacks",
     ),
+    "monitor": (
+        VALIDATED,
+        {**VALIDATED, "monitor": "val_accuracy"},
+        "job `a`, monitor: here val_accuracy, there val_loss",
+    ),
     "validation_freq": (
         VALIDATED,
         {**VALIDATED, "validation_freq": 2},

@@ -71,6 +71,30 @@ def test_json_and_back_is_the_same_plan(plan):
     assert again["second"].start.inherited == 0.9
 
 
+def test_a_plan_from_before_monitors_is_read_and_is_the_same_plan(plan):
+    stored = json.loads(json.dumps(plan.to_json()))
+    for values in stored["jobs"]:
+        del values["monitor"], values["patience"]
+    again = Plan.from_json(stored)
+    assert again == plan
+    assert {(job.monitor, job.patience) for job in again} == {("", None)}
+    start = Hatch("first", seed=3)
+    first = Job("first", "mother", "m", epochs=4, batch_size=32, steps_per_epoch=5)
+    told = ("example", (first, Job("a", "member", "a", start=start)), plan.data, plan.settings)
+    assert Plan(*told).fingerprint == "016edd8d9dfe87bb"  # as it was before there were monitors
+
+
+@pytest.mark.parametrize("change", [{"monitor": "val_loss"}, {"patience": 3}])
+def test_monitor_and_patience_make_another_job(plan, change):
+    jobs = (*plan.jobs[:-1], dataclasses.replace(plan.jobs[-1], **change))
+    other = dataclasses.replace(plan, jobs=jobs)
+    (name,) = change
+    (found,) = other.differences(plan)
+    assert f"job `alone`, {name}: here {change[name]}, there none" in found
+    assert other.fingerprint != plan.fingerprint
+    assert Plan.from_json(json.loads(json.dumps(other.to_json()))) == other
+
+
 def test_a_newer_version_is_refused(plan):
     with pytest.raises(RunError, match="newer.*version 99"):
         Plan.from_json({**plan.to_json(), "version": 99})
