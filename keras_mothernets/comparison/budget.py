@@ -76,7 +76,7 @@ def epochs_within(entry: Entry, method: Method, cost: int, *, fewest: int = 1) -
 
     def at(epochs: int) -> int:
         entry.set_epochs(method, epochs)
-        design = method.design(Schedule(epochs, 1, 1))
+        design = method.design(Schedule(epochs, 1, 1, "val_loss"))
         return cost_of(design.jobs, design.networks)
 
     few = fewest

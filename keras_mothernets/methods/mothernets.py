@@ -14,10 +14,20 @@ from keras_mothernets.clustering import Cluster, cluster
 from keras_mothernets.errors import MotherNetsError, naming, whole_number
 from keras_mothernets.member import Member
 from keras_mothernets.methods.method import Design, Method, Schedule
-from keras_mothernets.mothernet import same_architecture
+from keras_mothernets.mothernet import mothernet, same_architecture
 from keras_mothernets.surgery import HatchPlan
-from keras_mothernets.training.job import Hatch, Job
+from keras_mothernets.training.job import Hatch, Job, Scratch, Start
 from keras_mothernets.training.seeds import derive_seed
+
+# What goes beyond the paper, and what it usually is; a plan tells of it where it differs.
+BEYOND: dict[str, Any] = {
+    "mother_part": 1.0,
+    "member_rate": 1.0,
+    "member_patience": None,
+    "fresh_layers": 0,
+    "tree": False,
+    "chain": 0,
+}
 
 
 class MotherNets(Method):
@@ -40,11 +50,26 @@ class MotherNets(Method):
         noise: Standard deviation of the noise that is added at hatching; 0 keeps the function.
         shrink: Factor on inherited weights, 0 to 1 (shrink and perturb); 1 keeps the function.
         seed: See `Method`.
+        mother_part: Part of her learning rate schedule that a mother trains, above 0 and at most 1.
+            She trains for the epochs of `fit`, and `job.steps`, which a schedule spans, is that
+            many times longer: members are hatched while the rate is still high, and only
+            theirs falls to its end. 1 trains her to the end, as in the paper. A mother that is
+            a member herself always is.
+        member_rate: Factor on the learning rate of hatched members.
+        member_patience: Epochs without a better validation after which a hatched member stops;
+            `None` trains all of `member_epochs`.
+        fresh_layers: Number of last layers of each hatched member that begin with the weights your
+            model came with. It changes the function, and makes members more different.
+        tree: Whether the mothers of several clusters are hatched from a mother of all. She trains
+            for her part of the epochs of `fit`, so that epochs are shared at every level.
+        chain: Number of narrower networks, each half as wide as the next, that come before the
+            first mother and grow into her; the epochs of `fit` are shared out among them.
 
     Raises:
         MotherNetsError: The members do not match each other, or a setting cannot be used.
 
     Source: Wasay et al., MotherNets: Rapid Deep Ensemble Learning (MLSys 2020), sections 2.1-2.4.
+    What follows `seed` is not in the paper. Shrink and perturb: Ash and Adams (NeurIPS 2020).
     """
 
     def __init__(
@@ -56,6 +81,12 @@ class MotherNets(Method):
         noise: float = 0.0,
         shrink: float = 1.0,
         seed: int = 0,
+        mother_part: float = 1.0,
+        member_rate: float = 1.0,
+        member_patience: int | None = None,
+        fresh_layers: int = 0,
+        tree: bool = False,
+        chain: int = 0,
     ) -> None:
         super().__init__(members, seed=seed)
         n_clusters = whole_number("n_clusters", n_clusters, 1)
@@ -67,21 +98,31 @@ class MotherNets(Method):
             )
         if member_epochs is not None:
             member_epochs = whole_number("member_epochs", member_epochs, 0)
+        if member_patience is not None:
+            member_patience = whole_number("member_patience", member_patience, 1)
         _check_number("noise", noise)
         _check_number("shrink", shrink, most=1)
+        _check_number("mother_part", mother_part, most=1, above=True)
+        _check_number("member_rate", member_rate, above=True)
         self.n_clusters = n_clusters
         self.member_epochs = member_epochs
         self.noise = noise
         self.shrink = shrink
+        self.mother_part = mother_part
+        self.member_rate = member_rate
+        self.member_patience = member_patience
+        self.fresh_layers = whole_number("fresh_layers", fresh_layers, 0)
+        self.tree = bool(tree)
+        self.chain = whole_number("chain", chain, 0)
         self._clusters: list[Cluster] | None = None
+        self._shared: dict[str, keras.Model] = {}
         self._explanations: dict[str, HatchPlan] = {}
 
     def describe(self) -> str:
         """The method and its settings in one line; part of the plan."""
-        return (
-            f"MotherNets(n_clusters={self.n_clusters}, member_epochs={self.member_epochs}, "
-            f"noise={self.noise}, shrink={self.shrink}, seed={self.seed})"
-        )
+        names = ["n_clusters", "member_epochs", "noise", "shrink", "seed"]
+        names += [name for name, usual in BEYOND.items() if getattr(self, name) != usual]
+        return f"MotherNets({', '.join(f'{name}={getattr(self, name)}' for name in names)})"
 
     @property
     def clusters(self) -> list[Cluster]:
@@ -94,39 +135,125 @@ class MotherNets(Method):
 
     @property
     def explanations(self) -> dict[str, HatchPlan]:
-        """For every hatched member, by name, what it inherits from where; known after `plan`."""
+        """For every hatched network, by name, what it inherits from where; known after `plan`."""
         return dict(self._explanations)
 
     def design(self, schedule: Schedule) -> Design:
         """A job for every mother, then one for every member of its cluster."""
-        jobs: list[Job] = []
+        if self.member_patience is not None and not schedule.monitor:
+            raise MotherNetsError(
+                "`member_patience` waits for a better validation, and there is none",
+                fix="Give `validation_data` and a `monitor`, or leave `member_patience` out",
+            )
         networks = {member.label: member.model for member in self._members}
-        self._explanations = {}
+        epochs = self._epochs_of_levels(schedule.epochs)
+        jobs: list[Job] = []
+        if self._has_mother_of_all:
+            jobs = self._line("mothernet_of_all", None, epochs[:-1], networks, schedule)
+            epochs = epochs[-1:]
+        above = jobs[-1] if jobs else None
         for number, group in enumerate(self.clusters, start=1):
-            mother = self._mother_job(group, number, networks, schedule)
-            jobs.append(mother)
+            line = self._mother_line(group, number, above, epochs, networks, schedule)
+            jobs += line
             jobs += [
-                self._hatched_job(self._members[index], mother, networks[mother.network], schedule)
+                self._hatched_job(self._members[index], line[-1], networks, schedule)
                 for index in group.indices
-                if self._members[index].label != mother.name
+                if self._members[index].label != line[-1].name
             ]
         return Design(tuple(jobs), networks)
 
-    def _mother_job(
-        self, group: Cluster, number: int, networks: dict[str, keras.Model], schedule: Schedule
-    ) -> Job:
-        """The job that the others of a cluster wait for; a member's own, if that is the mother."""
+    @property
+    def _has_mother_of_all(self) -> bool:
+        return self.tree and len(self.clusters) > 1
+
+    def _epochs_of_levels(self, epochs: int) -> list[int]:
+        """Epochs of the networks that come one after the other, down to the mother of a cluster."""
+        count = self.chain + self._has_mother_of_all + 1
+        if epochs < count:
+            raise MotherNetsError(
+                "Every network from the first of the chain to a mother needs an epoch",
+                expected=f"`epochs` of at least {count}",
+                received=epochs,
+            )
+        each = epochs // count
+        return [each] * (count - 1) + [epochs - each * (count - 1)]
+
+    def _mother_line(
+        self,
+        group: Cluster,
+        number: int,
+        above: Job | None,
+        epochs: list[int],
+        networks: dict[str, keras.Model],
+        schedule: Schedule,
+    ) -> list[Job]:
+        """The jobs that lead to a cluster's mother; the last is hers, or that of a member."""
         own = self._member_that_is_mother(group)
-        if own is not None:
-            epochs = schedule.epochs if own.epochs is None else own.epochs
-            if len(group.indices) > 1:  # the others hatch from it, and need a trained mother
-                epochs = max(epochs, schedule.epochs)
-            return self.member_job(own, schedule, epochs=epochs)
         name = "mothernet" if len(self.clusters) == 1 else f"mothernet_{number}"
-        while name in networks:
-            name += "_"
-        networks[name] = group.mothernet
-        return self.job(name, "mother", name, group.mothernet, schedule)
+        if own is None:
+            self._shared.setdefault(name, group.mothernet)
+            return self._line(name, above, epochs, networks, schedule)
+        is_alone = len(group.indices) == 1
+        self._shared.setdefault(name, own.model)
+        line = [] if is_alone else self._line(name, above, epochs, networks, schedule, last=False)
+        parent = line[-1] if line else above
+        before = schedule.epochs - epochs[-1] if parent is not None else 0
+        wanted = schedule.epochs if own.epochs is None else own.epochs
+        if not is_alone:  # the others hatch from it, and need a trained mother
+            wanted = max(wanted, schedule.epochs)
+        start = self._start(own.label, own.model, parent, networks)
+        return [*line, self.member_job(own, schedule, start=start, epochs=max(1, wanted - before))]
+
+    def _line(
+        self,
+        name: str,
+        parent: Job | None,
+        epochs: list[int],
+        networks: dict[str, keras.Model],
+        schedule: Schedule,
+        *,
+        last: bool = True,
+    ) -> list[Job]:
+        """The jobs of a network and of narrower ones before it, one for each number of epochs.
+
+        Args:
+            name: Name of the network.
+            parent: The job that the first one is hatched from.
+            epochs: Epochs of each.
+            networks: Models by key, to be added to.
+            schedule: Epochs and batch size.
+            last: Whether to make the job of the network itself too.
+        """
+        jobs: list[Job] = []
+        for step, count in enumerate(epochs if last else epochs[:-1], start=1):
+            smaller = len(epochs) - step
+            model = self._network(name, smaller)
+            key = f"{name}_step_{step}" if smaller else name
+            while key in networks:
+                key += "_"
+            networks[key] = model
+            start = self._start(key, model, parent, networks)
+            span = math.ceil(count / self.mother_part)
+            jobs.append(
+                self.job(
+                    key, "mother", key, model, schedule, start=start, epochs=count,
+                    schedule_epochs=None if span == count else span,
+                )
+            )  # fmt: skip
+            parent = jobs[-1]
+        return jobs
+
+    def _network(self, name: str, smaller: int) -> keras.Model:
+        """A shared network, or one that is half as wide as often as is said; made once."""
+        key = f"{name}/{smaller}" if smaller else name
+        if key not in self._shared:
+            if smaller:
+                whole, seed = self._network(name, 0), derive_seed(self.seed, key)
+                self._shared[key] = surgery.narrow(whole, 0.5**smaller, name=name, seed=seed)
+            else:
+                mothers = [group.mothernet for group in self.clusters]
+                self._shared[key] = mothernet(mothers, name=name, seed=self.seed)
+        return self._shared[key]
 
     def _member_that_is_mother(self, group: Cluster) -> Member | None:
         inside = [self._members[index] for index in group.indices]
@@ -135,22 +262,42 @@ class MotherNets(Method):
         equal = (member for member in inside if same_architecture(group.mothernet, member.model))
         return next(equal, None)
 
-    def _hatched_job(
-        self, member: Member, mother: Job, model: keras.Model, schedule: Schedule
-    ) -> Job:
-        with naming(f"Member `{member.label}`"):
-            explanation = surgery.explain(model, member.model)
-            _check_frozen(surgery.lost_layers(explanation, model, member.model))
-        self._explanations[member.label] = explanation
-        start = Hatch(
-            parent=mother.name,
-            seed=derive_seed(self.seed, member.label, "hatch"),
-            noise=float(self.noise),
-            shrink=float(self.shrink),
-            inherited=float(explanation.inherited),
+    def _start(
+        self,
+        name: str,
+        model: keras.Model,
+        parent: Job | None,
+        networks: dict[str, keras.Model],
+        **changes: Any,
+    ) -> Start:
+        """Hatched from a parent, if there is one; proves that this can be done."""
+        if parent is None:
+            return Scratch()
+        if name not in self._explanations:
+            mother = networks[parent.network]
+            with naming(f"Member `{name}`"):
+                explanation = surgery.explain(mother, model)
+                _check_frozen(surgery.lost_layers(explanation, mother, model))
+            self._explanations[name] = explanation
+        return Hatch(
+            parent=parent.name,
+            seed=derive_seed(self.seed, name, "hatch"),
+            inherited=float(self._explanations[name].inherited),
+            **changes,
         )
+
+    def _hatched_job(
+        self, member: Member, mother: Job, networks: dict[str, keras.Model], schedule: Schedule
+    ) -> Job:
+        start = self._start(
+            member.label, member.model, mother, networks, noise=float(self.noise),
+            shrink=float(self.shrink), fresh_layers=self.fresh_layers,
+        )  # fmt: skip
         epochs = self._epochs_after_hatching(member, schedule)
-        return self.member_job(member, schedule, start=start, epochs=epochs)
+        return self.member_job(
+            member, schedule, start=start, epochs=epochs, rate=float(self.member_rate),
+            patience=self.member_patience,
+        )  # fmt: skip
 
     def _epochs_after_hatching(self, member: Member, schedule: Schedule) -> int:
         if member.epochs is not None:
@@ -172,8 +319,9 @@ def _check_frozen(lost: list[str]) -> None:
         )
 
 
-def _check_number(name: str, value: Any, most: float = math.inf) -> None:
+def _check_number(name: str, value: Any, most: float = math.inf, *, above: bool = False) -> None:
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not 0 <= value <= most:
+    if not is_number or not math.isfinite(value) or not 0 <= value <= most or (above and not value):
         limits = "of at least 0" if most == math.inf else f"from 0 to {most:g}"
+        limits += ", and not 0" if above else ""
         raise MotherNetsError(f"`{name}` must be a finite number {limits}", received=repr(value))

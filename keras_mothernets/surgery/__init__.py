@@ -7,6 +7,7 @@ from keras_mothernets.surgery.deepen import deepen
 from keras_mothernets.surgery.edit import enlarge_kernels, widen
 from keras_mothernets.surgery.given import copy_given, lost_layers
 from keras_mothernets.surgery.hatch import apply_plan, can_hatch, hatch
+from keras_mothernets.surgery.narrow import narrow
 from keras_mothernets.surgery.pairs import TASTES, Alignment, Taste
 from keras_mothernets.surgery.plan import HatchPlan, explain, make_plan, plan_pairs
 from keras_mothernets.surgery.search import meet, shared_params
@@ -36,6 +37,7 @@ __all__ = [
     "make_plan",
     "max_deviation",
     "meet",
+    "narrow",
     "plan_pairs",
     "settle_widths",
     "shared_params",

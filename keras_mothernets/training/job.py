@@ -43,6 +43,8 @@ class Hatch:
         seed: Seed of the uneven split among copies, and of the noise.
         noise: Standard deviation of the added noise; 0 keeps the function exactly.
         shrink: Factor on the inherited weights; 1 keeps the function exactly.
+        fresh_layers: Number of last layers with a kernel that keep the network's own initial
+            weights, with all that follows the first of them; 0 keeps the function exactly.
         inherited: Fraction of the member's parameters that come from the mother. It follows
             from the two networks, so it is shown but does not make two starts different.
     """
@@ -51,6 +53,7 @@ class Hatch:
     seed: int = 0
     noise: float = 0.0
     shrink: float = 1.0
+    fresh_layers: int = 0
     inherited: float | None = field(default=None, compare=False)
 
     kind = "hatch"
@@ -63,7 +66,7 @@ class Hatch:
     @property
     def is_exact(self) -> bool:
         """Whether the hatched network must compute what its mother computes."""
-        return self.noise == 0.0 and self.shrink == 1.0
+        return self.noise == 0.0 and self.shrink == 1.0 and not self.fresh_layers
 
     def __str__(self) -> str:
         share = "" if self.inherited is None else f", {self.inherited:.0%} inherited"

@@ -14,7 +14,7 @@ from keras_mothernets.training.text import text_table
 
 PLAN_VERSION = 1
 # Fields that jobs did not always have: where they say nothing, older runs are the same ones.
-_ADDED = {"monitor": "", "patience": None}
+_ADDED = {"monitor": "", "patience": None, "schedule_epochs": None, "rate": 1.0}
 
 
 @dataclass(frozen=True, repr=False)
@@ -139,6 +139,8 @@ class Plan:
             if values[name] == default:
                 del values[name]
         values["start"].pop("inherited", None)
+        if not values["start"].get("fresh_layers", 1):
+            del values["start"]["fresh_layers"]  # added later too
         parents = [self.fingerprint_of(self[parent]) for parent in job.waits_for]
         return _hash([values, parents, self.data, self.settings])
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 from keras_mothernets import surgery
 from keras_mothernets.branching import take_branch
 from keras_mothernets.errors import RunError, naming
-from keras_mothernets.graph import clone
+from keras_mothernets.graph import clone, copy_layer
 from keras_mothernets.member import Member
 from keras_mothernets.training.checkpoint import Checkpoint
 from keras_mothernets.training.context import RunContext
@@ -90,10 +90,30 @@ def _hatched(
             calibration=calibration,
             name=job.name,
         )
+    if start.fresh_layers:
+        renew_last_layers(model, network, start.fresh_layers)
     keep_policy(network, model)
     rows = context.data.train.sample(DEVIATION_ROWS)
     deviation = check_deviation(job, start, mother, model, rows)
     return Started(model, deviation, time.perf_counter() - begin)
+
+
+def renew_last_layers(model: keras.Model, network: keras.Model, count: int) -> None:
+    """Give the last layers of a hatched network the weights that it was given with.
+
+    Args:
+        model: The hatched network; changed in place.
+        network: The network as it was given.
+        count: How many layers with a kernel; what comes after the first of them is renewed too.
+    """
+    pairs = list(zip(model.layers, network.layers, strict=True))
+    kernels = [
+        number
+        for number, (layer, _) in enumerate(pairs)
+        if any(len(weight.shape) > 1 for weight in layer.weights)
+    ]
+    for layer, source in pairs[kernels[-min(count, len(kernels))] :] if kernels else ():
+        copy_layer(source, layer)
 
 
 def check_deviation(
