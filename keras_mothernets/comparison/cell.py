@@ -53,7 +53,7 @@ def prepare(entry: Entry, cell: Cell, task: Task) -> tuple[Method, int]:
     keras.utils.set_random_seed(cell.seed)
     members = list(task.make())
     method = entry.make(members, seed=cell.seed, learning_rate=cell.learning_rate)
-    cost = budget_cost(members, round(cell.budget))
+    cost = budget_cost(members, cell.budget)
     epochs = epochs_within(entry, method, cost, fewest=entry.fewest_epochs(members))
     # Methods of one network bring the rates of every step themselves.
     is_constant = entry.method == "snapshots"

@@ -114,7 +114,7 @@ def _try_all(left: Sequence[tuple[Entry, Cell]], task: Task) -> None:
 
 def _words(cell: Cell) -> str:
     settings = f" ({cell.settings})" if cell.settings else ""
-    rate, budget = f"learning rate {cell.learning_rate:g}", f"budget {cell.budget:g}"
+    rate, budget = f"learning rate {cell.learning_rate:g}", f"budget {cell.budget}"
     return f"{cell.method}{settings}, {rate}, {budget}, seed {cell.seed}"
 
 

@@ -51,11 +51,11 @@ class Picture:
         return f"{self.clock}_seconds"
 
     @property
-    def largest(self) -> float:
+    def largest(self) -> int:
         """The largest budget."""
         return self.results.budgets[-1]
 
-    def best(self, budget: float) -> dict[str, list[Cell]]:
+    def best(self, budget: int) -> dict[str, list[Cell]]:
         """The cells of every method that was trained with a budget, of its best variant."""
         found = {name: self.results.best(name, budget) for name in self.results.methods}
         return {name: cells for name, cells in found.items() if cells}
@@ -65,7 +65,9 @@ class Picture:
         return colour(self.results.methods.index(method))
 
 
-def draw_all(results: Results, folder: Path, *, title: str, clock: str = "wall") -> list[Path]:
+def draw_all(
+    results: Results, folder: Path, *, title: str, clock: str = "wall", suffix: str = ".png"
+) -> list[Path]:
     """Draw what the results can show, each method with its best variant at every budget.
 
     Args:
@@ -73,6 +75,7 @@ def draw_all(results: Results, folder: Path, *, title: str, clock: str = "wall")
         folder: Where to write the pictures.
         title: What was trained on what, for the top of each picture.
         clock: "wall" or "cpu": which seconds are the time.
+        suffix: Format of the pictures: ".png", ".svg", ".pdf".
 
     Returns:
         The files: error against time, time per network, growth with the number of members, cost,
@@ -87,8 +90,8 @@ def draw_all(results: Results, folder: Path, *, title: str, clock: str = "wall")
     }
     what = Picture(results, title, clock)
     for name, draw in pictures.items():
-        draw(what, folder / f"{name}.png")
-    return [folder / f"{name}.png" for name in pictures]
+        draw(what, folder / f"{name}{suffix}")
+    return [folder / f"{name}{suffix}" for name in pictures]
 
 
 def _error_against_time(what: Picture, path: Path) -> None:
@@ -96,7 +99,7 @@ def _error_against_time(what: Picture, path: Path) -> None:
     points = [
         Point(
             cell.method,
-            f"{budget:g}",
+            f"{budget}",
             results.value(cell, what.seconds) / 60,
             results.value(cell, "test_error"),
         )
@@ -122,7 +125,7 @@ def _time_per_network(what: Picture, path: Path) -> None:
     words = "minutes; black: trained for several members at once"
     tidy(
         axes,
-        title=f"Which network took how long: {what.title}, budget {what.largest:g}",
+        title=f"Which network took how long: {what.title}, budget {what.largest}",
         x=f"{CLOCKS[what.clock]} [{words}]",
         y="",
     )
@@ -167,7 +170,7 @@ def _growth(what: Picture, path: Path) -> None:
     percent_axis(axes.yaxis, drawn)
     tidy(
         axes,
-        title=f"What every further member adds: {what.title}, budget {what.largest:g}",
+        title=f"What every further member adds: {what.title}, budget {what.largest}",
         x="members averaged, in the order of the ensemble",
         y="test error of the ensemble",
     )
@@ -252,7 +255,7 @@ def _diversity(what: Picture, path: Path) -> None:
     axes.margins(0.15)
     tidy(
         axes,
-        title=f"Good members, and different ones: {what.title}, budget {what.largest:g}",
+        title=f"Good members, and different ones: {what.title}, budget {what.largest}",
         x="mean test error of the members (left is better)",
         y="disagreement of two members (up is more diverse)",
     )

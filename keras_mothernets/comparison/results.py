@@ -28,7 +28,7 @@ class Cell:
     method: str
     settings: str
     learning_rate: float
-    budget: float
+    budget: int
     seed: int
 
     @property
@@ -99,8 +99,8 @@ class Results:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
         for row in self.rows:
-            value = f"{row.value:.7g}"
-            writer.writerow([*astuple(row.cell), row.part, row.name, row.measure, value])
+            cell = astuple(row.cell)
+            writer.writerow([*cell, row.part, row.name, row.measure, f"{row.value:.7g}"])
         write_atomically(path, stream.getvalue().encode())
 
     @property
@@ -114,7 +114,7 @@ class Results:
         return list(dict.fromkeys(cell.method for cell in self.cells))
 
     @property
-    def budgets(self) -> list[float]:
+    def budgets(self) -> list[int]:
         """All budgets, the smallest first."""
         return sorted({cell.budget for cell in self.cells})
 
@@ -140,7 +140,7 @@ class Results:
         """One figure of each of several ensembles."""
         return [self.value(cell, measure, part, name) for cell in cells]
 
-    def variants(self, method: str, budget: float) -> list[list[Cell]]:
+    def variants(self, method: str, budget: int) -> list[list[Cell]]:
         """The ensembles of a method with a budget, one list for each variant, one per seed."""
         found: dict[tuple[str, float], list[Cell]] = {}
         for cell in self.cells:
@@ -148,7 +148,7 @@ class Results:
                 found.setdefault(cell.variant, []).append(cell)
         return list(found.values())
 
-    def best(self, method: str, budget: float) -> list[Cell]:
+    def best(self, method: str, budget: int) -> list[Cell]:
         """The ensembles, one per seed, of the variant that is best on held-out examples.
 
         Variants that were trained with fewer seeds than others are left out. Test examples are
@@ -174,7 +174,7 @@ def _row(line: dict[str, str]) -> Row:
         line["method"],
         line["settings"],
         float(line["learning_rate"]),
-        float(line["budget"]),
+        int(line["budget"]),
         int(line["seed"]),
     )
     return Row(cell, line["part"], line["name"], line["measure"], float(line["value"]))

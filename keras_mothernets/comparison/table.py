@@ -61,7 +61,7 @@ def table_rows(
                 ]
                 star = "*" if variants and cells == best else ""
                 lines.append(
-                    [f"{budget:g}", method + star, settings_of(cells[0]), with_spread(minutes)]
+                    [f"{budget}", method + star, settings_of(cells[0]), with_spread(minutes)]
                     + [*figures, str(len(cells))]
                 )
     titles = [title for title, _ in shown.values()]
