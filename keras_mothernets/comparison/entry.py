@@ -34,7 +34,6 @@ METHODS: dict[str, type[Method]] = {
 ONE_NETWORK = ("snapshots", "geometric")
 # Of 0.1, with which networks are trained here, these are the method's own 0.05 and 0.0005.
 GEOMETRIC_RATES = (0.5, 0.005)
-MEMBER_SHARE = 0.5  # epochs of a hatched member as a part of its mother's
 
 
 @dataclass(frozen=True)
@@ -92,11 +91,6 @@ class Entry:
         """The entry's own learning rate, if it has one."""
         return dict(self.settings).get("learning_rate")
 
-    @property
-    def member_share(self) -> float:
-        """Epochs of a hatched member as a part of the mother's."""
-        return float(dict(self.settings).get("member_share", MEMBER_SHARE))
-
     def fewest_epochs(self, members: Sequence[Member]) -> int:
         """The fewest epochs that the method can train for: each snapshot needs one."""
         return int(self._count(members)) if self.method == "snapshots" else 1
@@ -133,8 +127,9 @@ class Entry:
 
     def set_epochs(self, method: Method, epochs: int) -> None:
         """Prepare a method for a `fit` of so many epochs."""
-        if isinstance(method, MotherNets):
-            method.member_epochs = max(1, round(self.member_share * epochs))
+        share = dict(self.settings).get("member_share")
+        if isinstance(method, MotherNets) and share is not None:
+            method.member_epochs = max(1, round(share * epochs))
 
     def _count(self, members: Sequence[Member]) -> Any:
         return dict(self.settings).get("n_members", len(members))

@@ -19,9 +19,14 @@ from keras_mothernets.surgery import HatchPlan
 from keras_mothernets.training.job import Hatch, Job, Scratch, Start
 from keras_mothernets.training.seeds import derive_seed
 
+# Of the schedule of a mother who is no member: her rate is still high when members are hatched.
+MOTHER_PART = 0.25
+# Epochs of a member as a part of its mother's: behind a mother who was trained to her end it has
+# to move away from her first; behind one who was not it has only to be annealed.
+MEMBER_SHARE = {True: 1 / 2, False: 1 / 6}
 # What goes beyond the paper, and what it usually is; a plan tells of it where it differs.
 BEYOND: dict[str, Any] = {
-    "mother_part": 1.0,
+    "mother_part": None,
     "member_rate": 1.0,
     "member_patience": None,
     "fresh_layers": 0,
@@ -33,9 +38,9 @@ BEYOND: dict[str, Any] = {
 class MotherNets(Method):
     """Trains one mother per cluster, hatches the members from it exactly, and trains them on.
 
-    A mother that is equal to a member is trained once and is that member; it trains for the
-    epochs of `fit`, or for its own `Member.epochs` if these are more. A member that is alone in
-    its cluster is trained as with `FullData`.
+    A mother that is equal to a member is trained once, to her end, and is that member; it trains
+    for the epochs of `fit`, or for its own `Member.epochs` if these are more. A member that is
+    alone in its cluster is trained as with `FullData`.
 
     The weights that your models come with are used by these two alone: a mother starts anew, and
     hatched members from her. What is frozen (`trainable = False`) with the same weights in all
@@ -45,16 +50,17 @@ class MotherNets(Method):
         members: See `Method`.
         n_clusters: Number of clusters, each with a mother: 1 is fastest, as many as members
             is `FullData`.
-        member_epochs: Epochs of each hatched member, half of the mother's by default. On CIFAR-10
-            20 + 20 epochs were as good as 40 + 20 (see the README). `Member.epochs` goes before.
+        member_epochs: Epochs of each hatched member: by default a sixth of the mother's, and a
+            half where she was trained to her end. `Member.epochs` goes before.
         noise: Standard deviation of the noise that is added at hatching; 0 keeps the function.
         shrink: Factor on inherited weights, 0 to 1 (shrink and perturb); 1 keeps the function.
         seed: See `Method`.
         mother_part: Part of her learning rate schedule that a mother trains, above 0 and at most 1.
-            She trains for the epochs of `fit`, and `job.steps`, which a schedule spans, is that
-            many times longer: members are hatched while the rate is still high, and only
-            theirs falls to its end. 1 trains her to the end, as in the paper. A mother that is
-            a member herself always is.
+            She trains for the epochs of `fit`, and `job.steps`, which a schedule should span, is
+            that many times longer: members are hatched while the rate is still high, and only
+            theirs falls to its end. 1 is the paper's. By default it is 0.25, which was better at
+            every budget on CIFAR-10 (see docs/RESULTS.md), but 1 for a mother that is a member;
+            if you give a number such a member goes on from her as the others do.
         member_rate: Factor on the learning rate of hatched members.
         member_patience: Epochs without a better validation after which a hatched member stops;
             `None` trains all of `member_epochs`.
@@ -81,7 +87,7 @@ class MotherNets(Method):
         noise: float = 0.0,
         shrink: float = 1.0,
         seed: int = 0,
-        mother_part: float = 1.0,
+        mother_part: float | None = None,
         member_rate: float = 1.0,
         member_patience: int | None = None,
         fresh_layers: int = 0,
@@ -102,7 +108,8 @@ class MotherNets(Method):
             member_patience = whole_number("member_patience", member_patience, 1)
         _check_number("noise", noise)
         _check_number("shrink", shrink, most=1)
-        _check_number("mother_part", mother_part, most=1, above=True)
+        if mother_part is not None:
+            _check_number("mother_part", mother_part, most=1, above=True)
         _check_number("member_rate", member_rate, above=True)
         self.n_clusters = n_clusters
         self.member_epochs = member_epochs
@@ -189,12 +196,11 @@ class MotherNets(Method):
     ) -> list[Job]:
         """The jobs that lead to a cluster's mother; the last is hers, or that of a member."""
         own = self._member_that_is_mother(group)
-        name = "mothernet" if len(self.clusters) == 1 else f"mothernet_{number}"
-        if own is None:
-            self._shared.setdefault(name, group.mothernet)
-            return self._line(name, above, epochs, networks, schedule)
         is_alone = len(group.indices) == 1
-        self._shared.setdefault(name, own.model)
+        name = "mothernet" if len(self.clusters) == 1 else f"mothernet_{number}"
+        self._shared.setdefault(name, group.mothernet if own is None else own.model)
+        if own is None or (not is_alone and self.mother_part not in (None, 1)):
+            return self._line(name, above, epochs, networks, schedule)
         line = [] if is_alone else self._line(name, above, epochs, networks, schedule, last=False)
         parent = line[-1] if line else above
         before = schedule.epochs - epochs[-1] if parent is not None else 0
@@ -233,7 +239,7 @@ class MotherNets(Method):
                 key += "_"
             networks[key] = model
             start = self._start(key, model, parent, networks)
-            span = math.ceil(count / self.mother_part)
+            span = math.ceil(count / (self.mother_part or MOTHER_PART))
             jobs.append(
                 self.job(
                     key, "mother", key, model, schedule, start=start, epochs=count,
@@ -293,18 +299,19 @@ class MotherNets(Method):
             member.label, member.model, mother, networks, noise=float(self.noise),
             shrink=float(self.shrink), fresh_layers=self.fresh_layers,
         )  # fmt: skip
-        epochs = self._epochs_after_hatching(member, schedule)
+        epochs = self._epochs_after_hatching(member, mother, schedule)
         return self.member_job(
             member, schedule, start=start, epochs=epochs, rate=float(self.member_rate),
             patience=self.member_patience,
         )  # fmt: skip
 
-    def _epochs_after_hatching(self, member: Member, schedule: Schedule) -> int:
+    def _epochs_after_hatching(self, member: Member, mother: Job, schedule: Schedule) -> int:
         if member.epochs is not None:
             return member.epochs
         if self.member_epochs is not None:
             return self.member_epochs
-        return max(1, math.ceil(schedule.epochs / 2))
+        share = MEMBER_SHARE[mother.schedule_epochs is None]
+        return max(1, math.ceil(share * schedule.epochs))
 
 
 def _check_frozen(lost: list[str]) -> None:

@@ -11,7 +11,7 @@ from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.training.job import Job
 
 LEARNING_RATES = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
-WARM_UP = 0.1  # part of a job's steps
+WARM_UP = 0.1  # part of the steps that a job trains
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class OptimizerOfJob:
     """Makes a job's optimizer; give it to `compile(optimizer=...)`.
 
     The learning rate rises over the first tenth of the job's own steps and falls as a cosine to
-    zero at its end, however long the job is: a mother is annealed before members are hatched
-    from it, and each member once more.
+    zero at the end of its schedule, however long that is: each member is annealed, and a mother
+    as far as she is trained (see `mother_part` of `km.MotherNets`).
 
     Args:
         name: "sgd" (with Nesterov momentum 0.9), "adam" or "adamw".
@@ -60,9 +60,9 @@ class OptimizerOfJob:
         return optimizer
 
     def _schedule(self, job: Job) -> keras.optimizers.schedules.LearningRateSchedule:
-        if job.steps is None:
+        if job.steps is None or job.trained_steps is None:
             raise MotherNetsError("A schedule needs data of known length", fix="Use --constant")
-        warm_up = round(job.steps * WARM_UP)
+        warm_up = round(job.trained_steps * WARM_UP)
         return keras.optimizers.schedules.CosineDecay(
             0.0,
             decay_steps=max(1, job.steps - warm_up),

@@ -34,8 +34,10 @@ def test_the_schedule_of_a_mother_that_stops_early_is_longer_than_her_training(m
     assert all(job.steps == job.trained_steps for job in hatched)
     rates = [_last_rate(method, job) for job in (mother, hatched[0])]
     assert rates[0] > 0.08 and rates[1] < 1e-6  # hers is still high, theirs is at its end
-    whole = km.MotherNets(members).plan(*data, epochs=4, batch_size=20)
+    whole = km.MotherNets(members, mother_part=1).plan(*data, epochs=4, batch_size=20)
     assert whole["mothernet"].schedule_epochs is None
+    usual = km.MotherNets(members).plan(*data, epochs=4, batch_size=20)
+    assert usual["mothernet"].schedule_epochs == 16
 
 
 def _last_rate(method, job):
@@ -122,12 +124,26 @@ def test_a_chain_grows_from_narrow_networks_into_the_mother(members, data, tmp_p
 
 def test_a_mother_that_is_a_member_comes_at_the_end_of_a_chain(mlp, data):
     members = [mlp("common", hidden=(8, 8)), mlp("wide", hidden=(9, 8))]
-    plan = km.MotherNets(members, chain=1, member_epochs=1, mother_part=0.5).plan(*data, epochs=4)
+    plan = km.MotherNets(members, chain=1).plan(*data, epochs=4)
     assert [(job.name, job.role, job.epochs, job.schedule_epochs) for job in plan] == [
-        ("mothernet_step_1", "mother", 2, 4),
+        ("mothernet_step_1", "mother", 2, 8),
         ("common", "member", 2, None),
+        ("wide", "member", 2, None),
+    ]
+
+
+def test_a_mother_that_is_a_member_stops_early_if_that_is_said_and_goes_on_as_a_member(mlp, data):
+    members = [mlp("common", hidden=(8, 8)), mlp("wide", hidden=(9, 8))]
+    method = km.MotherNets(members, mother_part=0.5, member_epochs=1)
+    plan = method.plan(*data, epochs=4)
+    assert [(job.name, job.role, job.epochs, job.schedule_epochs) for job in plan] == [
+        ("mothernet", "mother", 4, 8),
+        ("common", "member", 1, None),
         ("wide", "member", 1, None),
     ]
+    assert plan["common"].start.inherited == 1.0
+    history = fitted(method, data)
+    assert all(row.deviation <= 1e-5 for row in history.ledger.rows[1:])
 
 
 def test_members_alone_in_a_tree_go_on_from_the_mother_of_all(members, data):

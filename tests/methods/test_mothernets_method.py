@@ -38,13 +38,16 @@ def predicted(model, x):
     return keras.ops.convert_to_numpy(model(x))
 
 
-def test_members_wait_for_one_mother_and_train_half_as_long(members, data, count_fits):
-    plan = km.MotherNets(members).plan(*data, epochs=5, batch_size=20)
+@pytest.mark.parametrize(("part", "epochs"), [(None, 1), (0.5, 1), (1, 3)])
+def test_members_wait_for_one_mother_and_train_for_a_part_of_her_epochs(
+    members, data, count_fits, part, epochs
+):
+    plan = km.MotherNets(members, mother_part=part).plan(*data, epochs=5, batch_size=20)
     mother, *rest = plan.order()
     assert (mother.name, mother.role, mother.epochs) == ("mothernet", "mother", 5)
     assert {job.name for job in rest} == {"wide", "tall", "slim"}
     for job in rest:
-        assert (job.role, job.epochs, job.waits_for) == ("member", 3, ("mothernet",))
+        assert (job.role, job.epochs, job.waits_for) == ("member", epochs, ("mothernet",))
         assert 0 < job.start.inherited <= 1
     assert len({job.start.seed for job in rest}) == len({job.seed for job in plan}) - 1 == 3
     assert count_fits == []
