@@ -22,6 +22,7 @@ from keras_mothernets.graph.builder import (
     flat_names,
     seeded,
 )
+from keras_mothernets.graph.flops import forward_flops
 from keras_mothernets.graph.keras_graph import is_from_applications, own_methods
 from keras_mothernets.graph.precision import wide_floats
 from keras_mothernets.graph.reader import (
@@ -57,6 +58,7 @@ __all__ = [
     "finish",
     "counted",
     "flat_names",
+    "forward_flops",
     "has_variables_without_decay",
     "is_from_applications",
     "last_activation",
