@@ -21,6 +21,7 @@ from keras_mothernets.methods.one_network import one_member
 from keras_mothernets.surgery import Grown, Place, grow_each
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.data import TrainingData
+from keras_mothernets.training.fingerprint import architecture_fingerprint
 from keras_mothernets.training.job import Continue, Hatch, Job
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.seeds import derive_seed
@@ -44,7 +45,8 @@ class GrowthProbe(Method):
             before. It is never modified.
         positions: Where to grow: names of layers, or pairs such as `("conv", "wider")`, with
             "wider", "deeper" and "larger kernel". Every place by default. Layers that
-            can only have one width, as those summed in a residual network, are one place.
+            can only have one width, as those summed in a residual network, are one place, and
+            so are places that give one and the same network.
         probe_epochs: Epochs of each grown network, a quarter of the `epochs` of `fit` by default.
         n_seeds: How often each is trained, in another order of the examples and with another
             choice of the channels that are copied. The control sees the same orders.
@@ -91,7 +93,8 @@ class GrowthProbe(Method):
         self.probe_epochs = probe_epochs
         self.n_seeds = whole_number("n_seeds", n_seeds, 1)
         self.growth = _checked_growth(growth)
-        self._grown, self._left_out = grow_each(self._one.model, positions, growth=self.growth)
+        grown, self._left_out = grow_each(self._one.model, positions, growth=self.growth)
+        self._grown = distinct(grown)
         seeds = range(1, self.n_seeds + 1)
         self._probes = list(itertools.product(self._grown, seeds))
         self._members = as_members([_named(self._one, *probe) for probe in self._probes])
@@ -189,6 +192,25 @@ class GrowthProbe(Method):
                 received=data.validation_freq,
             )
         return super()._prepare(data, epochs, batch_size, callbacks)
+
+
+def distinct(grown: Sequence[Grown]) -> list[Grown]:
+    """Networks that differ: places that give one and the same network become one place.
+
+    A plain stack of equal layers is as deep after the first as after the last.
+
+    Args:
+        grown: Grown networks.
+    """
+    found: dict[str, Grown] = {}
+    for each in grown:
+        key = architecture_fingerprint(each.model)
+        if key in found:
+            layers = (*found[key].place.layers, *each.place.layers)
+            found[key] = replace(found[key], place=Place(layers, each.place.kind))
+        else:
+            found[key] = each
+    return list(found.values())
 
 
 def held_out_loss(job: Job, context: RunContext) -> float:

@@ -26,12 +26,15 @@ class Place:
     """A place where a network can grow, and how.
 
     Args:
-        layers: Names of the layers that grow; several if they can only have one width.
+        layers: Names of the layers that grow. If several get wider, they can only have one width;
+            if several get deeper, it is one of them, and the same network whichever it is.
         kind: "wider", "deeper" or "larger kernel".
 
     Example:
         >>> print(Place(("stem", "project"), "wider"))
         stem + project, wider
+        >>> print(Place(("add_1", "add_2"), "deeper"))
+        add_1 or add_2, deeper
     """
 
     layers: tuple[str, ...]
@@ -40,9 +43,10 @@ class Place:
     @property
     def where(self) -> str:
         """The layers in a few words."""
+        word = " or " if self.kind == "deeper" else " + "
         if len(self.layers) > 3:
-            return f"{self.layers[0]} + {len(self.layers) - 1} more"
-        return " + ".join(self.layers)
+            return f"{self.layers[0]}{word}{len(self.layers) - 1} more"
+        return word.join(self.layers)
 
     def __str__(self) -> str:
         return f"{self.where}, {self.kind}"
