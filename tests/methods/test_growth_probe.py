@@ -73,7 +73,7 @@ def test_every_probe_starts_where_the_trained_network_stands(data):
 
     model = net()
     probe = km.GrowthProbe(km.Member(model, callbacks=[Starts()]), n_seeds=1)
-    history = fit(probe, data)
+    history = fit(probe, data, epochs=2)
     assert all(row.deviation < 1e-6 for row in history.ledger if row.role == "member")
     at_first = Starts.losses.pop("net_base")
     trained = history.history["net_base/val_loss"][-1]
@@ -85,7 +85,7 @@ def test_gains_are_what_evaluation_by_hand_gives(data):
     """Penalties grow with a network although it computes the same, so they must not count."""
     penalty = keras.regularizers.L2(0.1)
     probe = km.GrowthProbe(net(kernel_regularizer=penalty), n_seeds=2)
-    history = fit(probe, data)
+    history = fit(probe, data, epochs=1)
     x, y = data
     hand = []
     for model in probe.members:
@@ -109,7 +109,7 @@ def test_gains_are_what_evaluation_by_hand_gives(data):
 def test_the_ranking_tells_what_was_added(data):
     model = net(widths=(6, 3))
     probe = km.GrowthProbe(model, n_seeds=2)
-    fit(probe, data)
+    fit(probe, data, epochs=1)
     ranking = probe.ranking()
     added = {str(row.place): (row.added_parameters, row.added_flops) for row in ranking}
     assert added == {
@@ -231,3 +231,45 @@ def test_unknown_operations_stand_last_and_other_orders_are_refused():
         GrowthRanking(rows[:1], "flop")
     with pytest.raises(km.MotherNetsError, match='"parameter", "flop".*\'size\''):
         GrowthRanking(rows, "size")
+
+
+def rank_widths(digits, widths, seed):
+    """Which of three hidden layers should get wider; the narrow one is linear, so it cannot die."""
+    keras.utils.set_random_seed(seed)
+    names = ("first", "second", "third")
+    hidden = [
+        keras.layers.Dense(width, "linear" if width == 1 else "relu", name=name)
+        for width, name in zip(widths, names, strict=True)
+    ]
+    inside = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), *hidden]
+    head = keras.layers.Dense(10, "softmax", name="head")
+    model = keras.Sequential([keras.Input((8, 8, 1)), *inside, head], name="net")
+    probe = km.GrowthProbe(
+        model, positions=[(name, "wider") for name in names], probe_epochs=10, growth=4, seed=seed
+    )
+    decay = keras.optimizers.schedules.CosineDecay
+    probe.compile(
+        lambda job: keras.optimizers.Adam(decay(0.01, job.steps)), SPARSE,
+        jit_compile=False, steps_per_execution=10,
+    )  # fmt: skip
+    probe.fit(
+        digits.x_train, digits.y_train, validation_data=(digits.x_val, digits.y_val),
+        epochs=10, batch_size=32, verbose=0,
+    )  # fmt: skip
+    return probe.ranking()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_layer_that_is_far_too_narrow_comes_out_on_top(seed):
+    ranking = rank_widths(km.datasets.load("digits", validation=0.4), (32, 1, 32), seed)
+    best, *others = ranking
+    assert best.place.where == "second"
+    assert best.gain > best.spread
+    assert best.per_parameter > 3 * max(row.per_parameter for row in others)
+
+
+@pytest.mark.slow
+def test_the_first_place_follows_the_narrow_layer():
+    ranking = rank_widths(km.datasets.load("digits", validation=0.4), (32, 32, 1), 0)
+    assert ranking[0].place.where == "third"
