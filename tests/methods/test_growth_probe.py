@@ -158,6 +158,7 @@ def test_tied_widths_are_one_place_and_so_are_places_that_give_one_network(data)
     assert [wide.get_layer(f"{n}").units for n in ("stem", "project_1", "expand_1")] == [8, 8, 5]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_gives_the_same_ranking(data, undisturbed_and_killed):
     model = net()
 
