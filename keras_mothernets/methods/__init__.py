@@ -3,6 +3,7 @@
 from keras_mothernets.methods.bagging import Bagging
 from keras_mothernets.methods.fast_geometric_ensemble import FastGeometricEnsemble
 from keras_mothernets.methods.full_data import FullData
+from keras_mothernets.methods.growth_probe import GrowthProbe
 from keras_mothernets.methods.knowledge_distillation import KnowledgeDistillation
 from keras_mothernets.methods.method import Method
 from keras_mothernets.methods.mothernets import MotherNets
@@ -13,6 +14,7 @@ __all__ = [
     "Bagging",
     "FastGeometricEnsemble",
     "FullData",
+    "GrowthProbe",
     "KnowledgeDistillation",
     "Method",
     "MotherNets",

@@ -69,10 +69,12 @@ class Design:
     Args:
         jobs: One job for each member, named as the member, and others that they wait for.
         networks: Built models by the key that the jobs use.
+        others: Settings of networks that are no members, by the same key.
     """
 
     jobs: tuple[Job, ...]
     networks: Mapping[str, keras.Model] = field(default_factory=dict)
+    others: Mapping[str, Member] = field(default_factory=dict)
 
 
 class Method(abc.ABC):
@@ -336,7 +338,7 @@ class Method(abc.ABC):
             networks=design.networks,
             data=data,
             settings=self._settings,
-            members={member.label: member for member in self._members},
+            members={**design.others, **{member.label: member for member in self._members}},
             callbacks=callbacks,
         )
         jobs = tuple(context.described(job) for job in design.jobs)

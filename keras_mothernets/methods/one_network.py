@@ -27,13 +27,7 @@ class OneNetworkMethod(Method):
     """
 
     def __init__(self, member: keras.Model | Member, n_members: int, *, seed: int = 0) -> None:
-        if isinstance(member, (list, tuple)):
-            raise MotherNetsError(
-                f"{type(self).__name__} trains one network",
-                expected="a built model, or a `km.Member`",
-                received=f"a {type(member).__name__} of {len(member)}",
-            )
-        (one,) = as_members([member])
+        one = one_member(type(self).__name__, member)
         count = whole_number("n_members", n_members, 1)
         names = [f"{one.label}_{number}" for number in range(1, count + 1)]
         # The optimizer is wrapped in `compile`, so it must not go before that one's.
@@ -78,6 +72,25 @@ class OneNetworkMethod(Method):
             job: The job.
         """
         raise NotImplementedError
+
+
+def one_member(method: str, member: keras.Model | Member) -> Member:
+    """The network of a method that takes one.
+
+    Args:
+        method: Name of the method, for the message.
+        member: A model, or a `Member`.
+
+    Raises:
+        MotherNetsError: It is something else.
+    """
+    if isinstance(member, (list, tuple)):
+        raise MotherNetsError(
+            f"{method} trains one network",
+            expected="a built model, or a `km.Member`",
+            received=f"a {type(member).__name__} of {len(member)}",
+        )
+    return as_members([member])[0]
 
 
 def fixed_rate(optimizer: keras.optimizers.Optimizer, method: str) -> float:

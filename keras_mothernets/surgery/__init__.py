@@ -6,9 +6,11 @@ from keras_mothernets.surgery.correspondence import Correspondence, correspond
 from keras_mothernets.surgery.deepen import deepen
 from keras_mothernets.surgery.edit import enlarge_kernels, widen
 from keras_mothernets.surgery.given import copy_given, lost_layers
+from keras_mothernets.surgery.growing import Grown, grow_each
 from keras_mothernets.surgery.hatch import apply_plan, can_hatch, hatch
 from keras_mothernets.surgery.narrow import narrow
 from keras_mothernets.surgery.pairs import TASTES, Alignment, Taste
+from keras_mothernets.surgery.places import Place
 from keras_mothernets.surgery.plan import HatchPlan, explain, make_plan, plan_pairs
 from keras_mothernets.surgery.search import meet, shared_params
 from keras_mothernets.surgery.verify import deviation_on, max_deviation
@@ -19,7 +21,9 @@ __all__ = [
     "TASTES",
     "Alignment",
     "Correspondence",
+    "Grown",
     "HatchPlan",
+    "Place",
     "Taste",
     "align",
     "apply_plan",
@@ -31,6 +35,7 @@ __all__ = [
     "deviation_on",
     "enlarge_kernels",
     "explain",
+    "grow_each",
     "hatch",
     "keep_common",
     "lost_layers",

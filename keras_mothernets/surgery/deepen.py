@@ -80,7 +80,7 @@ def deepen(
 def _unit(architecture: Architecture, after: str) -> list[Item]:
     """A layer with weights or a region, and what belongs to it behind."""
     start = find(architecture, after)
-    region = next((r for r in _regions(architecture.tree) if r.merge is start), None)
+    region = next((r for r in regions_in(architecture.tree) if r.merge is start), None)
     if region is None:
         _check_layer(start)
     unit: list[Item] = [region or start]
@@ -111,13 +111,13 @@ def _check_layer(node: Node) -> None:
         )
 
 
-def _regions(chain: Chain) -> Iterator[Region]:
+def regions_in(chain: Chain) -> Iterator[Region]:
     """All regions of a tree that have branches, inner ones too."""
     for region in chain.regions:
         if region.merge is not None:
             yield region
         for branch in region.branches:
-            yield from _regions(branch)
+            yield from regions_in(branch)
 
 
 def nodes_in(item: Item) -> tuple[Node, ...]:
