@@ -86,7 +86,14 @@ def with_spread(values: Sequence[float], digits: int = 1) -> str:
     return f"{text} ± {stdev(values):.{digits}f}" if len(values) > 1 else text
 
 
-def seconds_to(results: Results, method: str, error: float, clock: str = "wall") -> float | None:
+def seconds_to(
+    results: Results,
+    method: str,
+    error: float,
+    clock: str = "wall",
+    *,
+    measure: str = "test_error",
+) -> float | None:
     """The training time with which a method comes to an error, read off between its budgets.
 
     Args:
@@ -94,6 +101,7 @@ def seconds_to(results: Results, method: str, error: float, clock: str = "wall")
         method: Name of the method.
         error: Test error, 0 to 1; means over seeds are meant.
         clock: "wall" or "cpu".
+        measure: Another measure of the ensemble that `error` is of, such as "test_nll".
 
     Returns:
         Seconds, of a straight line over the logarithm of time between the two budgets
@@ -103,7 +111,7 @@ def seconds_to(results: Results, method: str, error: float, clock: str = "wall")
     for budget in results.budgets:
         if cells := results.best(method, budget):
             seconds = mean(results.over_seeds(cells, f"{clock}_seconds"))
-            points.append((seconds, mean(results.over_seeds(cells, "test_error"))))
+            points.append((seconds, mean(results.over_seeds(cells, measure))))
     points.sort()
     for number, (seconds, reached) in enumerate(points):
         if reached <= error:
