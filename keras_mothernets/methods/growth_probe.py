@@ -36,9 +36,9 @@ class GrowthProbe(Method):
     network itself. What is lower in a grown network's held-out loss than in the control's is the
     gain of that place; `ranking` puts it beside the parameters and the operations that were added.
 
-    New channels begin as copies and come apart only in training. Where that is too short, or the
-    learning rate too low, width shows no gain though it is missing. A rate that falls to zero in
-    each job, as `CosineDecay(0.01, job.steps)`, keeps the spread small.
+    New channels are fresh ones that nothing listens to at first: copies come apart too slowly to
+    show in a short training what width could do. A rate that falls to zero in each job, as
+    `CosineDecay(0.01, job.steps)`, keeps the spread small.
 
     The members are the grown networks, one for each place and seed: they are a trained ensemble as
     with any other method, if a narrow one.
@@ -127,7 +127,7 @@ class GrowthProbe(Method):
             jobs.append(self._in_order(job, number))
         for (grown, number), member in zip(self._probes, self._members, strict=True):
             seed = derive_seed(self.seed, member.label, "hatch")
-            hatch = Hatch(base, seed=seed, inherited=grown.inherited)
+            hatch = Hatch(base, seed=seed, new_channels="fresh", inherited=grown.inherited)
             job = self.member_job(member, schedule, start=hatch, epochs=short)
             jobs.append(self._in_order(job, number))
         networks = {member.label: member.model for member in self._members}

@@ -30,6 +30,7 @@ BEYOND: dict[str, Any] = {
     "member_rate": 1.0,
     "member_patience": None,
     "fresh_layers": 0,
+    "new_channels": "copies",
     "tree": False,
     "chain": 0,
 }
@@ -66,6 +67,8 @@ class MotherNets(Method):
             `None` trains all of `member_epochs`.
         fresh_layers: Number of last layers of each hatched member that begin with the weights your
             model came with. It changes the function, and makes members more different.
+        new_channels: "copies" of the mother's channels, as in the paper, or "fresh" ones, which
+            learn from the first step on; see `km.hatch`.
         tree: Whether the mothers of several clusters are hatched from a mother of all. She trains
             for her part of the epochs of `fit`, so that epochs are shared at every level.
         chain: Number of narrower networks, each half as wide as the next, that come before the
@@ -91,6 +94,7 @@ class MotherNets(Method):
         member_rate: float = 1.0,
         member_patience: int | None = None,
         fresh_layers: int = 0,
+        new_channels: str = "copies",
         tree: bool = False,
         chain: int = 0,
     ) -> None:
@@ -119,6 +123,7 @@ class MotherNets(Method):
         self.member_rate = member_rate
         self.member_patience = member_patience
         self.fresh_layers = whole_number("fresh_layers", fresh_layers, 0)
+        self.new_channels = surgery.check_new_channels(new_channels)
         self.tree = bool(tree)
         self.chain = whole_number("chain", chain, 0)
         self._clusters: list[Cluster] | None = None
@@ -289,6 +294,7 @@ class MotherNets(Method):
             parent=parent.name,
             seed=derive_seed(self.seed, name, "hatch"),
             inherited=float(self._explanations[name].inherited),
+            new_channels=self.new_channels,
             **changes,
         )
 

@@ -36,6 +36,8 @@ class ReductionRule(Rule):
                 continue
             if self._copies == "averaged":
                 spaces.even_out(axis, f"{member.kind} goes over it")
+            elif self._copies == "ignored":
+                spaces.need_copies(axis)
             elif self._copies == "counted":
                 spaces.pin(axis, f"{member.kind} goes over it, which counts every copy")
             if member.config.get("keepdims"):

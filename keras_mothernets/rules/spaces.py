@@ -33,6 +33,7 @@ class _Entry:
     signed: bool = False
     uniform: str | None = None
     parts: int = 1
+    copied: bool = False
     replaced_by: Axis | None = None
 
 
@@ -127,6 +128,15 @@ class Spaces:
             raise SurgeryError("Negated copies need an axis made by one layer alone")
         self._entries[axis.number].signed = True
 
+    def need_copies(self, axis: Axis) -> None:
+        """Demand that new channels of an axis are copies: a maximum would hear any other one."""
+        axis = self.essence(axis)
+        if isinstance(axis, Atom):
+            self._entries[axis.number].copied = True
+        else:
+            for part in axis_parts(axis):
+                self.need_copies(part)
+
     def even_out(self, axis: Axis, reason: str, *, parts: int = 1) -> None:
         """Demand that every channel of an axis has the same number of copies, side by side.
 
@@ -219,11 +229,13 @@ class Spaces:
         self._replace(atom, Product(factors))
         return factors
 
-    def maps(self, seed: int) -> Maps:
+    def maps(self, seed: int, *, copies: bool = True) -> Maps:
         """Choose the index maps of all free atoms.
 
         Args:
             seed: Seed of the choice of copies.
+            copies: Whether new channels are copies of the mother's; else she lacks them. Where
+                something needs copies they always are.
 
         Returns:
             A `Maps` that gives the map of any axis.
@@ -234,7 +246,9 @@ class Spaces:
         """
         for axis, reason in self._alike:
             self._check_alike(axis, reason)
-        return Maps(self.find, {n: self._choose(n, seed) for n in range(len(self._entries))})
+        return Maps(
+            self.find, {n: self._choose(n, seed, copies) for n in range(len(self._entries))}
+        )
 
     def limits(self, axis: Axis) -> tuple[Size, Size]:
         """Largest mother size that this member allows, and the member's size."""
@@ -246,7 +260,7 @@ class Spaces:
             return None, None
         return (entry.member // 2 if entry.signed else entry.member), entry.member
 
-    def _choose(self, number: int, seed: int) -> Map | None:
+    def _choose(self, number: int, seed: int, copies: bool) -> Map | None:
         entry = self._entries[number]
         if entry.replaced_by is not None or entry.mother is None or entry.member is None:
             return None
@@ -263,6 +277,9 @@ class Spaces:
             return _even_map(entry)
         generator = np.random.default_rng([seed, number])
         kept = np.arange(entry.mother)
+        if not (copies or entry.signed or entry.copied):
+            lacking = np.full(entry.member - entry.mother, -1)
+            return Map(np.concatenate([kept, lacking]), entry.mother)
         first = np.concatenate([kept, kept]) if entry.signed else kept
         drawn = generator.integers(0, entry.mother, entry.member - len(first))
         index = np.concatenate([first, drawn])
@@ -328,6 +345,8 @@ class Spaces:
             self.sign(by)
         if entry.uniform:
             self.even_out(by, entry.uniform, parts=entry.parts)
+        if entry.copied:
+            self.need_copies(by)
         entry.replaced_by = by
 
     def _join_parts(self, first: Axis, second: Axis) -> None:

@@ -7,7 +7,7 @@ from keras_mothernets.surgery.deepen import deepen
 from keras_mothernets.surgery.edit import enlarge_kernels, widen
 from keras_mothernets.surgery.given import copy_given, lost_layers
 from keras_mothernets.surgery.growing import Grown, grow_each
-from keras_mothernets.surgery.hatch import apply_plan, can_hatch, hatch
+from keras_mothernets.surgery.hatch import apply_plan, can_hatch, check_new_channels, hatch
 from keras_mothernets.surgery.narrow import narrow
 from keras_mothernets.surgery.pairs import TASTES, Alignment, Taste
 from keras_mothernets.surgery.places import Place
@@ -28,6 +28,7 @@ __all__ = [
     "align",
     "apply_plan",
     "can_hatch",
+    "check_new_channels",
     "clone",
     "copy_given",
     "correspond",

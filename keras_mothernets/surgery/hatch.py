@@ -35,6 +35,7 @@ def hatch(
     shrink: float = 1.0,
     calibration: Any = None,
     name: str | None = None,
+    new_channels: str = "copies",
 ) -> keras.Model:
     """Give a member's architecture the function of its mother.
 
@@ -56,6 +57,9 @@ def hatch(
             statistics of inserted BatchNormalization layers are measured;
             otherwise they are derived from the layers before.
         name: Name of the new model; the member's by default.
+        new_channels: "copies" of the mother's, or "fresh": with initial weights, and at first
+            with outgoing weights of zero. Fresh ones learn sooner where channels are lacking.
+            A normalization over channels needs copies and gets them.
 
     Returns:
         A new, built, uncompiled model.
@@ -63,7 +67,7 @@ def hatch(
     Raises:
         GraphError: One of the two cannot be read, or has a layer without a rule.
         SurgeryError: The member cannot be grown from the mother.
-        MotherNetsError: `noise`, `shrink`, `seed` or `calibration` cannot be used.
+        MotherNetsError: `noise`, `shrink`, `seed`, `new_channels` or `calibration` cannot be used.
 
     Example:
         >>> def net(units, name):
@@ -80,7 +84,8 @@ def hatch(
     """
     mother, member = as_model(mother), as_model(member)
     _check_numbers(noise, shrink, seed)
-    plan = make_plan(read(mother), read(member), seed=seed)
+    copies = check_new_channels(new_channels) == "copies"
+    plan = make_plan(read(mother), read(member), seed=seed, copies=copies)
     return apply_plan(
         plan, mother, member, noise=noise, shrink=shrink, calibration=calibration, name=name
     )
@@ -247,6 +252,19 @@ def _perturb(layer: Any, noise: float, shrink: float, generator: np.random.Gener
             value = keras.ops.convert_to_numpy(variable.value)
             drawn = generator.normal(0.0, noise * float(value.std()), value.shape)
             variable.assign((shrink * value + drawn).astype(value.dtype))
+
+
+def check_new_channels(value: object) -> str:
+    """Either "copies" or "fresh".
+
+    Raises:
+        MotherNetsError: It is something else.
+    """
+    if value not in ("copies", "fresh"):
+        raise MotherNetsError(
+            "`new_channels` is not known", expected='"copies" or "fresh"', received=repr(value)
+        )
+    return str(value)
 
 
 def _check_numbers(noise: float, shrink: float, seed: int) -> None:

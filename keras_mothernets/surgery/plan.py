@@ -116,7 +116,9 @@ class HatchPlan:
         return f"{head}\n{text_table(('layer', 'does', 'comes from', 'how'), rows)}"
 
 
-def make_plan(mother: Architecture, member: Architecture, *, seed: int = 0) -> HatchPlan:
+def make_plan(
+    mother: Architecture, member: Architecture, *, seed: int = 0, copies: bool = True
+) -> HatchPlan:
     """Plan how `member` is hatched from `mother`.
 
     Raises:
@@ -127,14 +129,14 @@ def make_plan(mother: Architecture, member: Architecture, *, seed: int = 0) -> H
         with naming(f"`{architecture.name}`"):
             check_rules(architecture)
     pairs = align(mother, member, grow_only=True).pairs
-    return plan_pairs(correspond(mother, member, pairs), seed=seed)
+    return plan_pairs(correspond(mother, member, pairs), seed=seed, copies=copies)
 
 
-def plan_pairs(correspondence: Correspondence, *, seed: int = 0) -> HatchPlan:
+def plan_pairs(correspondence: Correspondence, *, seed: int = 0, copies: bool = True) -> HatchPlan:
     """Plan a hatching along a correspondence that is known."""
     mother, member = correspondence.mother, correspondence.member
     with naming(f"`{member.name}` from `{mother.name}`"):
-        maps = correspondence.spaces.maps(seed)
+        maps = correspondence.spaces.maps(seed, copies=copies)
     layers: dict[tuple[str, ...], LayerPlan] = {}
     extra: list[LayerPlan] = []
     for step in correspondence.steps:

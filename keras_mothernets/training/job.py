@@ -45,6 +45,7 @@ class Hatch:
         shrink: Factor on the inherited weights; 1 keeps the function exactly.
         fresh_layers: Number of last layers with a kernel that keep the network's own initial
             weights, with all that follows the first of them; 0 keeps the function exactly.
+        new_channels: "copies" of the mother's, or "fresh".
         inherited: Fraction of the member's parameters that come from the mother. It follows
             from the two networks, so it is shown but does not make two starts different.
     """
@@ -54,6 +55,7 @@ class Hatch:
     noise: float = 0.0
     shrink: float = 1.0
     fresh_layers: int = 0
+    new_channels: str = "copies"
     inherited: float | None = field(default=None, compare=False)
 
     kind = "hatch"

@@ -15,6 +15,7 @@ from keras_mothernets.training.text import text_table
 PLAN_VERSION = 1
 # Fields that jobs did not always have: where they say nothing, older runs are the same ones.
 _ADDED = {"monitor": "", "patience": None, "schedule_epochs": None, "rate": 1.0}
+_ADDED_TO_HATCH = {"fresh_layers": 0, "new_channels": "copies"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -135,12 +136,11 @@ class Plan:
         """
         values = job.to_json()
         del values["initial_weights"]
-        for name, default in _ADDED.items():
-            if values[name] == default:
-                del values[name]
+        for where, added in ((values, _ADDED), (values["start"], _ADDED_TO_HATCH)):
+            for name, default in added.items():
+                if where.get(name) == default and name in where:
+                    del where[name]
         values["start"].pop("inherited", None)
-        if not values["start"].get("fresh_layers", 1):
-            del values["start"]["fresh_layers"]  # added later too
         parents = [self.fingerprint_of(self[parent]) for parent in job.waits_for]
         return _hash([values, parents, self.data, self.settings])
 

@@ -89,6 +89,7 @@ def _hatched(
             shrink=start.shrink,
             calibration=calibration,
             name=job.name,
+            new_channels=start.new_channels,
         )
     if start.fresh_layers:
         renew_last_layers(model, network, start.fresh_layers)

@@ -235,42 +235,39 @@ def test_unknown_operations_stand_last_and_other_orders_are_refused():
 
 
 def rank_widths(digits, widths, seed):
-    """Which of three hidden layers should get wider; the narrow one is linear, so it cannot die."""
+    """Which of three hidden layers should get wider."""
     keras.utils.set_random_seed(seed)
     names = ("first", "second", "third")
     hidden = [
-        keras.layers.Dense(width, "linear" if width == 1 else "relu", name=name)
+        keras.layers.Dense(width, "relu", name=name)
         for width, name in zip(widths, names, strict=True)
     ]
     inside = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), *hidden]
     head = keras.layers.Dense(10, "softmax", name="head")
     model = keras.Sequential([keras.Input((8, 8, 1)), *inside, head], name="net")
     probe = km.GrowthProbe(
-        model, positions=[(name, "wider") for name in names], probe_epochs=10, growth=4, seed=seed
+        model, positions=[(name, "wider") for name in names], probe_epochs=8, n_seeds=2, seed=seed
     )
-    decay = keras.optimizers.schedules.CosineDecay
-    probe.compile(
-        lambda job: keras.optimizers.Adam(decay(0.01, job.steps)), SPARSE,
-        jit_compile=False, steps_per_execution=10,
-    )  # fmt: skip
+    probe.compile(keras.optimizers.Adam(0.005), SPARSE, jit_compile=False, steps_per_execution=10)
     probe.fit(
         digits.x_train, digits.y_train, validation_data=(digits.x_val, digits.y_val),
-        epochs=10, batch_size=32, verbose=0,
+        epochs=12, batch_size=32, verbose=0,
     )  # fmt: skip
-    return probe.ranking()
+    return probe.ranking(), probe.ranking("gain")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_layer_that_is_far_too_narrow_comes_out_on_top(seed):
-    ranking = rank_widths(km.datasets.load("digits", validation=0.4), (32, 1, 32), seed)
-    best, *others = ranking
-    assert best.place.where == "second"
-    assert best.gain > best.spread
-    assert best.per_parameter > 3 * max(row.per_parameter for row in others)
+    digits = km.datasets.load("digits", validation=0.4)
+    for ranking in rank_widths(digits, (32, 2, 32), seed):
+        best, *others = ranking
+        assert best.place.where == "second"
+        assert best.gain > 2 * max(row.gain for row in others)
 
 
 @pytest.mark.slow
 def test_the_first_place_follows_the_narrow_layer():
-    ranking = rank_widths(km.datasets.load("digits", validation=0.4), (32, 32, 1), 0)
-    assert ranking[0].place.where == "third"
+    digits = km.datasets.load("digits", validation=0.4)
+    for ranking in rank_widths(digits, (32, 32, 2), 0):
+        assert ranking[0].place.where == "third"

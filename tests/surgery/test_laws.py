@@ -94,6 +94,14 @@ def test_member_differs_before_and_agrees_after(pair: Pair) -> None:
         assert max_deviation(pair.mother, pair.hatched, dtype="float32") <= EXACT_32
 
 
+def test_growth_by_fresh_channels_is_exact_too(pair: Pair) -> None:
+    fresh = hatch(pair.mother, pair.member, seed=3, new_channels="fresh")
+    if pair.case.double:
+        assert max_deviation(pair.mother, fresh, seed=11) <= pair.case.stored
+    else:
+        assert max_deviation(pair.mother, fresh, dtype="float32") <= EXACT_32
+
+
 def test_mother_and_member_stay_as_they_were(pair: Pair) -> None:
     assert [_snapshot(pair.mother), _snapshot(pair.member)] == pair.before
     ours = {id(variable) for variable in pair.hatched.variables}
