@@ -91,6 +91,10 @@ BAD_INPUT = {
         ["train", "v5", "digits", "--method", "fulldata", "--clusters", "2"],
         "--clusters says nothing to --method fulldata",
     ),
+    "a network of nothing": (
+        ["train", "v5", "digits", "--network", "V13"],
+        "--network says nothing to --method mothernets",
+    ),
     "no .keras": (["train", "v5", "digits", "--output", "e.h5"], "must be a .keras file"),
     "a folder to write": (
         ["train", "v5", "digits", "--output", "{folder}.keras"],
@@ -233,6 +237,19 @@ def test_ensembles_of_the_zoo_are_known_and_in_the_help(name: str) -> None:
     assert name == "demo" or sources.ZOO[name] is getattr(zoo, name)
     sources.check_source(name, width=0.5, augment=True)
     assert re.search(rf"\b{name}\b", parser.ENSEMBLE_HELP)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["snapshots", "geometric"])
+def test_methods_of_one_network_train_it(
+    method: str, make: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = ["--method", method, "--network", "wide", "--epochs", "3", "--optimizer", "adam"]
+    assert main(["train", make, "digits", *chosen]) == 0
+    printed = capsys.readouterr().out
+    assert re.findall(r"^wide_\d", printed, re.MULTILINE) == ["wide_1", "wide_2", "wide_3"]
+    assert main(["train", make, "digits", "--method", method, "--network", "none"]) == 2
+    assert "There is no member `none`" in capsys.readouterr().err
 
 
 @pytest.mark.slow
