@@ -112,14 +112,17 @@ def plot_error_against_time(
         )  # fmt: skip
         others = [other for name, other in lines.items() if name != method]
         _draw_line(axes, line, others, colour(number), label=method)
-        if len(methods) <= NAMED_IN_PLACE:
+        if not front and len(methods) <= NAMED_IN_PLACE:
             _method_name(axes, method, line, colour(number))
-    if len(methods) > NAMED_IN_PLACE:
-        legend_beside(axes)
     if front:
         _pareto_front(axes, list(lines.values()))
+    if front or len(methods) > NAMED_IN_PLACE:
+        legend_beside(axes)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    minutes = [point.minutes for point in points]
+    is_wide = max(minutes) > 10 * min(minutes)
+    subs = (1.0, 2.0, 5.0) if is_wide else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     percent_axis(axes.yaxis, [point.error for point in points])
@@ -246,11 +249,7 @@ def _pareto_front(axes: Axes, lines: Sequence[_Line]) -> None:
     best = np.minimum.accumulate([error for _, error in means])
     axes.step(
         [minutes for minutes, _ in means], best, where="post", color=FAINT, linewidth=5, alpha=0.25,
-        zorder=0,
-    )  # fmt: skip
-    axes.annotate(
-        "best of all at each time", (means[-1][0], best[-1]), xytext=(0, -8),
-        textcoords="offset points", ha="right", va="top", fontsize=8, color=FAINT,
+        zorder=0, label="best of all at each time",
     )  # fmt: skip
 
 
