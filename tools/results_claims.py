@@ -137,11 +137,12 @@ def target_text(kept: Kept) -> str:
             ours = seconds_to(results, OURS, wanted, "cpu")
             likelihood = error(results, FULL, budget, "test_nll")
             ours_likelihood = seconds_to(results, OURS, likelihood, "cpu", measure="test_nll")
+            in_error = part(ours, theirs, first_is_enough(results, wanted))
+            is_enough = first_is_enough(results, likelihood, "test_nll")
             lines.append(
                 f"- {name}, budget {budget}: FullData has {100 * wanted:.1f} % error and a NLL of "
-                f"{likelihood:.3f}. MotherNets reach the error in "
-                f"{part(ours, theirs, first_is_enough(results, wanted))} of its time and the NLL in "
-                f"{part(ours_likelihood, theirs, first_is_enough(results, likelihood, 'test_nll'))}."
+                f"{likelihood:.3f}. MotherNets reach the error in {in_error} of its time and the "
+                f"NLL in {part(ours_likelihood, theirs, is_enough)}."
             )
     text = (
         "MotherNets should reach the test error and the NLL of independent training in at most a "

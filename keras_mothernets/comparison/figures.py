@@ -199,7 +199,7 @@ def _cost(what: Picture, path: Path) -> None:
         if seconds is not None:
             axes.barh(height, seconds / 60, height=0.66, color=what.colour(method))
         axes.text(
-            (seconds or 0) / 60 + 0.01 * longest / 60, height, _price_words(seconds), va="center",
+            (seconds or 0) / 60 + 0.01 * longest / 60, height, _price_words(seconds, _is_enough(what, method, error)), va="center",
             fontsize=9, color=FAINT if seconds is None else INK,
         )  # fmt: skip
     axes.set_yticks(range(len(needed)), list(needed))
@@ -225,11 +225,17 @@ def _target(what: Picture) -> float:
     return max(mean(what.results.over_seeds(each, "test_error")) for each in cells)
 
 
-def _price_words(seconds: float | None) -> str:
+def _is_enough(what: Picture, method: str, error: float) -> bool:
+    """Whether the smallest budget of a method is good enough already, so that less might be."""
+    smallest = next(best[method] for best in map(what.best, what.results.budgets) if method in best)
+    return mean(what.results.over_seeds(smallest, "test_error")) < error
+
+
+def _price_words(seconds: float | None, at_most: bool) -> str:
     if seconds is None:
         return "not reached with these budgets"
     cents = " and ".join(f"{100 * price * seconds / 3600:.1f}" for price in PRICES.values())
-    return f"{seconds / 60:.2g} ({cents})"
+    return f"{'at most ' if at_most else ''}{seconds / 60:.2g} ({cents})"
 
 
 def _diversity(what: Picture, path: Path) -> None:
