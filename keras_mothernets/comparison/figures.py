@@ -198,10 +198,10 @@ def _cost(what: Picture, path: Path) -> None:
     for height, (method, seconds) in enumerate(needed.items()):
         if seconds is not None:
             axes.barh(height, seconds / 60, height=0.66, color=what.colour(method))
-        axes.text(
-            (seconds or 0) / 60 + 0.01 * longest / 60, height, _price_words(seconds, _is_enough(what, method, error)), va="center",
-            fontsize=9, color=FAINT if seconds is None else INK,
-        )  # fmt: skip
+        words = _price_words(seconds, _is_enough(what, method, error))
+        ink = FAINT if seconds is None else INK
+        end = (seconds or 0) + 0.01 * longest
+        axes.text(end / 60, height, words, va="center", fontsize=9, color=ink)
     axes.set_yticks(range(len(needed)), list(needed))
     axes.set_ylim(len(needed) - 0.5, -0.5)
     axes.set_xlim(0, 1.45 * longest / 60)
