@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -305,3 +306,27 @@ def test_notices_of_tensorflow_are_not_shown() -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "no ensemble `v6`" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["compare", "demo", "digits"], "The same command goes on where it stopped."),
+        (["train", "demo", "digits", "--run-dir", "r"], "The same command goes on"),
+        (["train", "demo", "digits"], "Nothing was kept; with --run-dir a run can go on"),
+        (["demo"], "Nothing was kept."),
+    ],
+)
+def test_an_interrupted_command_says_how_to_go_on(
+    arguments: list[str],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    command = importlib.import_module(f"keras_mothernets.cli.{arguments[0]}")
+    monkeypatch.setattr(command, "run", interrupted)
+    assert main(arguments) == 130
+    assert words in capsys.readouterr().err

@@ -66,11 +66,6 @@ def test_two_comparisons_are_not_mixed(tmp_path: Path) -> None:
         compare_cifar10.keep_settings(path, other)
 
 
-def test_the_readme_has_a_place_for_the_results() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert readme.index(compare_report.BEGIN) < readme.index(compare_report.END)
-
-
 def test_the_table_has_mean_and_spread_over_seeds() -> None:
     cells = [_cell("FullData", "20", seed, error) for seed, error in ((0, 0.40), (1, 0.42))]
     line = compare_report.table(cells).splitlines()[2]

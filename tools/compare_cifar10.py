@@ -1,13 +1,15 @@
 #!/usr/bin/env python
 """Test error of an ensemble against its training time: FullData and MotherNets on CIFAR-10.
 
+The paper's own way at longer budgets; `keras-mothernets compare` has all methods and equal costs.
+
 Trains V5 at reduced width with both methods at several budgets and seeds. Both sides get the same
 data, augmentation, optimizer and schedule; FullData gets short budgets too, so that its own best
 shows. Test images are looked at once, after training; nothing is chosen on them.
 
     tools/compare_cifar10.py --data-dir DIR                     # train what is not trained yet
     tools/compare_cifar10.py --plot                             # draw what is there so far
-    tools/compare_cifar10.py --readme                           # put it into the README
+    tools/compare_cifar10.py --page                             # write docs/LONGER_TRAINING.md
 
 Each cell (method, budget, seed) has a run directory of its own: stopped at any time, the same
 command goes on. CPU seconds are the measure of time, because they count only this process.
@@ -26,7 +28,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from compare_report import Cell, draw, read_cells, write_into_readme
+from compare_report import Cell, draw, read_cells, write_page
 
 from keras_mothernets.errors import MotherNetsError
 
@@ -95,14 +97,14 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        if not (arguments.plot or arguments.readme):
+        if not (arguments.plot or arguments.page):
             train_all(arguments)
         cells = read_cells(arguments.out / "results.csv")
         settings = json.loads((arguments.out / "settings.json").read_text())
         draw(cells, settings, arguments.out / "error_against_time.png")
         print(f"Picture: {arguments.out / 'error_against_time.png'}")
-        if arguments.readme:
-            write_into_readme(cells, settings, arguments.out)
+        if arguments.page:
+            write_page(cells, settings, arguments.out)
     except MotherNetsError as error:
         print(f"compare_cifar10: {error}", file=sys.stderr)
         return 2
@@ -131,7 +133,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--weight-decay", type=float, default=5e-4, help="decoupled, times learning rate (5e-4)")
     add("--note", default="", help="what a reader must know of the data, for table and picture")
     add("--plot", action="store_true", help="train nothing; draw what is there")
-    add("--readme", action="store_true", help="train nothing; write table and picture to README.md")
+    add("--page", action="store_true", help="train nothing; write docs/LONGER_TRAINING.md")
     return parser.parse_args(argv)
 
 

@@ -1,11 +1,10 @@
-"""What `compare_cifar10.py` has measured so far: as a picture, and as a table in the README."""
+"""What `compare_cifar10.py` has measured so far: as a picture, and as a page of the docs."""
 
 from __future__ import annotations
 
 import csv
 import os
 import platform
-import re
 import shutil
 import textwrap
 from dataclasses import dataclass, fields
@@ -17,9 +16,15 @@ from typing import Any
 from keras_mothernets.errors import MotherNetsError
 
 ROOT = Path(__file__).resolve().parent.parent
-KEPT = ROOT / "tools" / "results"  # results that stand in the README
-BEGIN = "<!-- compare_cifar10: written by tools/compare_cifar10.py --readme -->"
-END = "<!-- end of compare_cifar10 -->"
+KEPT = ROOT / "tools" / "results"  # results that stand on the page
+PAGE = ROOT / "docs" / "LONGER_TRAINING.md"
+HEAD = """# Longer training, as in the paper
+
+Written by `tools/compare_cifar10.py --page`. Independent training and MotherNets as in the paper
+(`mother_part=1`: a mother is trained to the end of her schedule, and each member once more), up to
+forty epochs. At short budgets the hatched ensemble is ahead, at long ones it is behind: its members
+are better for their cost but more alike, so that averaging gives them less. Mothers that stop early
+are better at equal cost (see `RESULTS.md`), and independent training wins later against them."""
 
 
 @dataclass(frozen=True)
@@ -138,32 +143,23 @@ def spread(values: list[float], digits: int) -> str:
     return f"{text} ± {stdev(values):.{digits}f}" if len(values) > 1 else text
 
 
-def write_into_readme(cells: list[Cell], settings: dict[str, Any], out: Path) -> None:
-    """Put the table and the picture into the README, and keep the figures beside the tool.
+def write_page(cells: list[Cell], settings: dict[str, Any], out: Path) -> None:
+    """Write the page, and keep figures and picture beside the tool.
 
     Args:
         cells: All results.
         settings: Those of the comparison.
         out: Folder with results.csv and the picture.
-
-    Raises:
-        MotherNetsError: The README has lost the place for them.
     """
     KEPT.mkdir(exist_ok=True)
     shutil.copyfile(out / "results.csv", KEPT / "compare_cifar10.csv")
     shutil.copyfile(out / "error_against_time.png", KEPT / "compare_cifar10.png")
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    if BEGIN not in text or END not in text:
-        raise MotherNetsError(f"README.md has lost its marks `{BEGIN}` and `{END}`")
-    block = f"{BEGIN}\n\n{results_text(cells, settings)}\n\n{END}"
-    pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
-    readme.write_text(re.sub(pattern, lambda _: block, text, flags=re.DOTALL))
-    print(f"Written into {readme.name}")
+    PAGE.write_text(f"{HEAD}\n\n{results_text(cells, settings)}\n")
+    print(f"Written: {PAGE}")
 
 
 def results_text(cells: list[Cell], settings: dict[str, Any]) -> str:
-    """The README's block: what was done, the picture, the table."""
+    """What was done, the picture, the table."""
     machine = f"{os.cpu_count()} {platform.machine()} CPU cores"
     versions = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras"))
     sizes = f"{settings['train_size']:,} training and {settings['test_size']:,} test images"
@@ -179,6 +175,6 @@ def results_text(cells: list[Cell], settings: dict[str, Any]) -> str:
         "multiplications. The best member is picked on the test images."
     )
     picture = (
-        "![Test error of the ensemble against training time](tools/results/compare_cifar10.png)"
+        "![Test error of the ensemble against training time](../tools/results/compare_cifar10.png)"
     )
     return f"{picture}\n\n{textwrap.fill(paragraph, 100)}\n\n{table(cells)}"

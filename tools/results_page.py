@@ -29,6 +29,9 @@ ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "tools" / "results"
 PAGE = ROOT / "docs" / "RESULTS.md"
 PICTURES = ROOT / "docs" / "results"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- results: written by tools/results_page.py -->", "<!-- end of results -->"
+SHOWN = ("budget", "method", "cpu minutes", "error %", "NLL", "mean member %", "disagreement %")
 
 # What is on the page, in order: the name under which it is kept, its heading, and what it is.
 SECTIONS = {
@@ -130,6 +133,11 @@ def write_page() -> None:
     sections = [section(name, *values) for name, values in kept.items()]
     results = {name: found for name, (found, _) in kept.items()}
     PAGE.write_text("\n\n".join([HEAD, *sections, claims_section(results)]) + "\n")
+    text = README.read_text()
+    if BEGIN not in text or END not in text:
+        raise MotherNetsError(f"README.md has lost its marks `{BEGIN}` and `{END}`")
+    before, _, rest = text.partition(BEGIN)
+    README.write_text(f"{before}{readme_block(*kept['v5'])}{rest.partition(END)[2]}")
 
 
 def section(name: str, results: Results, settings: dict[str, Any]) -> str:
@@ -155,6 +163,23 @@ def section(name: str, results: Results, settings: dict[str, Any]) -> str:
             markdown(*variants_of(results, clock)),
         ]
     return "\n\n".join(parts)
+
+
+def readme_block(results: Results, settings: dict[str, Any]) -> str:
+    """What the README shows: the picture and the main figures of V5, each method at its best."""
+    headers, lines = table_rows(results, "cpu", variants=False)
+    columns = [headers.index(name) for name in SHOWN]
+    table = markdown(
+        [headers[column] for column in columns],
+        [[line[column] for column in columns] for line in lines],
+    )
+    heading, text = SECTIONS["v5"]
+    picture = (
+        f"![{heading}: test error against training time](docs/results/v5/error_against_time.png)"
+    )
+    budget = "A budget is the cost of training every member from scratch for so many epochs."
+    words = textwrap.fill(f"{heading}. {text} {settings_text(settings)} {budget}", 100)
+    return "\n\n".join([BEGIN, picture, words, table, END])
 
 
 def settings_text(settings: dict[str, Any]) -> str:

@@ -76,8 +76,9 @@ def _without_notices() -> Iterator[None]:
 
 
 def _how_to_go_on(arguments: argparse.Namespace) -> str:
-    if not hasattr(arguments, "run_dir"):
+    keeps = hasattr(arguments, "out")  # a comparison always does
+    if not keeps and not hasattr(arguments, "run_dir"):
         return "Nothing was kept."
-    if arguments.run_dir is None:
+    if not keeps and arguments.run_dir is None:
         return "Nothing was kept; with --run-dir a run can go on where it stopped."
     return "The same command goes on where it stopped."

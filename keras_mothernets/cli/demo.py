@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
     chance = 2 * math.sqrt(0.02 * 0.98 / len(data.x_test))  # two standard errors near 98 %
     print(
         f"With {len(data.x_test)} test images, differences in accuracy of less than about "
-        f"{chance:.1%} are chance; tools/compare_cifar10.py makes the comparison that counts."
+        f"{chance:.1%} are chance; docs/RESULTS.md has comparisons that count."
     )
     title = "Five small networks on handwritten digits: from scratch, and hatched from a MotherNet"
     reporting.plot_results([full_data, mother_nets], arguments.plot, title=title)

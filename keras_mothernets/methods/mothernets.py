@@ -286,7 +286,8 @@ class MotherNets(Method):
             return Scratch()
         if name not in self._explanations:
             mother = networks[parent.network]
-            with naming(f"Member `{name}`"):
+            is_member = any(member.label == name for member in self._members)
+            with naming(f"{'Member' if is_member else 'Mother'} `{name}`"):
                 explanation = surgery.explain(mother, model)
                 _check_frozen(surgery.lost_layers(explanation, mother, model))
             self._explanations[name] = explanation
