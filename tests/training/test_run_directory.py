@@ -116,7 +116,7 @@ def test_the_ledger_of_many_jobs_is_not_written_after_each_but_is_whole_at_the_e
     for job in jobs:
         directory._add_to_ledger(LedgerRow(job.name, "member", "net"))
     assert writes[:99] == list(range(1, 100))
-    assert 200 < len(writes) < 280
+    assert len(writes) < 200
     assert writes[-1] == 300
 
 
