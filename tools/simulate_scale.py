@@ -57,10 +57,11 @@ WORDS = {
     " from: {model}. Of the jobs of the largest plan half take between {low:.2f} and {high:.2f}"
     " times what is predicted.",
     "columns": "*Lower bound*: the longest path through the plan, or all work divided by the"
-    " workers, whichever is longer; no order of jobs can be faster. *Ratio*: makespan divided by"
-    " it; whatever is predicted it stays below 2. *By work*: the ratio where steps times parameters"
-    " are the prediction, as without a ledger: here members train equally many steps, and both put"
-    " them into one order. *Known*: where the true seconds are. *Plan order*:"
+    " workers, whichever is longer; no order of jobs can be faster. It does not see that"
+    " workers wait at first where there are fewer mothers than workers. *Ratio*: makespan divided"
+    " by it; whatever is predicted it stays below 2. *By work*: the ratio where steps times"
+    " parameters are the prediction, as without a ledger: here members train equally many steps,"
+    " and both put them into one order. *Known*: where the true seconds are. *Plan order*:"
     " of a scheduler without predictions, which takes the first job of the plan that is ready."
     " *Overhead*: processor time of all that is not training, the making of the plan and the"
     " simulation itself included, divided by the number of jobs.",

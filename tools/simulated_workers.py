@@ -32,7 +32,10 @@ class Deaths:
         """Seconds of work from the beginning of a job to the death of its worker."""
         instants = random.Random(self.seed)
         while True:
-            yield instants.expovariate(self.per_hour / 3600)
+            yield instants.expovariate(self.per_hour / 3600) if self.per_hour else math.inf
+
+
+NO_DEATHS = Deaths(per_hour=0.0)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def simulate(
     seconds: Mapping[str, float],
     workers: int,
     predicted_seconds: Callable[[Job], float] = work_of,
-    deaths: Deaths | None = None,
+    deaths: Deaths = NO_DEATHS,
 ) -> Simulated:
     """Run a plan on simulated workers.
 
@@ -69,8 +72,7 @@ def simulate(
         deaths: How often workers die; never by default.
     """
     scheduler = Scheduler(plan, predicted_seconds)
-    instants = itertools.repeat(math.inf) if deaths is None else deaths.instants()
-    pause = 0.0 if deaths is None else deaths.replaced_after
+    instants = deaths.instants()
     now, free, died, began = 0.0, workers, 0, list[str]()
     numbers = itertools.count()  # of events at one instant the one that was foreseen first
     events: list[tuple[float, int, Callable[[str], object] | None, str]] = []
@@ -87,7 +89,7 @@ def simulate(
             happen(name)
         if happen == scheduler.fail:
             died += 1
-            heapq.heappush(events, (now + pause, next(numbers), None, ""))
+            heapq.heappush(events, (now + deaths.replaced_after, next(numbers), None, ""))
         else:
             free += 1
     return Simulated(now, tuple(began), died, tuple(scheduler.given_up))

@@ -83,6 +83,9 @@ def test_order_takes_the_first_job_that_is_ready_again_and_again(seed):
         done.append(plan.ready(done)[0].name)
     assert [job.name for job in plan.order()] == done
     assert plan.needed_by(()) == {parent for job in plan for parent in job.waits_for}
+    for name in done:
+        waiting = tuple(job.name for job in plan if name in job.waits_for)
+        assert plan.children(name) == waiting
 
 
 def test_a_plan_of_ten_thousand_jobs_is_made_at_once():
