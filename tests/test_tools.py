@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ sys.path.insert(0, str(ROOT / "tools"))
 import compare_cifar10  # noqa: E402
 import compare_report  # noqa: E402
 import coverage_parts  # noqa: E402
+import simulate_scale  # noqa: E402
 
+from keras_mothernets.comparison import Results  # noqa: E402
 from keras_mothernets.errors import MotherNetsError  # noqa: E402
 
 SETTINGS = compare_cifar10.Settings(0.125, 100, 50, 32, 0.1, 5e-4, "")
@@ -88,3 +91,45 @@ def test_of_a_network_that_is_killed_on_the_way_the_table_has_what_was_known() -
     row = section.unfinished("one", 'noise\n{"read": "yes"}\n', "no memory left")
     assert row == {"name": "one", "read": "yes", "widened": "no memory left", "deepened": "-"}
     assert section.unfinished("two", None, "killed") == section.row("two", "killed")
+
+
+def _measured() -> simulate_scale.Measured:
+    """From the results that are kept; the numbers of parameters are made up."""
+    names = (simulate_scale.MOTHER, "V13", "V16", "V16A", "V16B", "V19")
+    parameters = {name: 1000 * number for number, name in enumerate(names, start=1)}
+    results = Results.read(simulate_scale.KEPT / "results.csv")
+    return simulate_scale.read_measured(results, parameters)
+
+
+def test_simulated_seconds_are_those_that_were_measured_and_not_those_predicted_from() -> None:
+    measured = _measured()
+    assert measured.members == ["V13", "V16", "V16A", "V16B", "V19"]
+    assert 36.78 < 10 * measured.seconds["V13"][0] < 36.79  # FullData, 10 epochs
+    assert [row.wall_seconds for row in measured.earlier][0] == 20.53058  # FullData, 5 epochs
+    assert not any(abs(5 * time - 20.53058) < 1e-6 for time in measured.seconds["V13"])
+    plan = simulate_scale.full_data_plan(50, measured, seed=0)
+    seconds = simulate_scale.draw_seconds(plan, measured, seed=0)
+    for job in plan:
+        each = seconds[job.name] / job.epochs
+        assert any(each == pytest.approx(time) for time in measured.seconds[job.network])
+
+
+def test_simulated_clusters_have_a_mother_each() -> None:
+    plan = simulate_scale.mothernets_plan(45, 20, _measured(), seed=0)
+    children = [len(plan.children(job.name)) for job in plan if job.role == "mother"]
+    assert children == [20, 20, 5]
+    assert len(plan.members) == 45
+    assert len({job.network for job in plan.members}) == 5
+
+
+def test_the_page_of_scale_has_a_line_for_every_plan_and_number_of_workers() -> None:
+    measured = _measured()
+    arguments = argparse.Namespace(members=[40], workers=[1, 7], cluster_size=20, seed=0)
+    found = list(simulate_scale.scales(arguments, measured))
+    assert all(scale.is_good for scale in found)
+    page = simulate_scale.page(found, measured, arguments)
+    assert page.count("| MotherNets | 40 | 42 |") == page.count("| FullData | 40 | 40 |") == 2
+    assert page.count("| MotherNets | 40 | 7 | 10 |") == 1
+    slow = replace(found[0], overhead=5.1)
+    late = replace(found[0], run=replace(found[0].run, makespan=2.1 * found[0].bound))
+    assert not slow.is_good and not late.is_good

@@ -8,9 +8,11 @@ from keras_mothernets.training.ledger import PRICES, Ledger
 from keras_mothernets.training.ledger_row import LedgerRow
 from keras_mothernets.training.phases import Phase, Phases
 from keras_mothernets.training.plan import Plan
+from keras_mothernets.training.predicted_seconds import SecondsModel, work_of
 from keras_mothernets.training.progress import make_progress
 from keras_mothernets.training.record import History, JobRecord
 from keras_mothernets.training.run_directory import RunDirectory
+from keras_mothernets.training.schedule import Scheduler
 from keras_mothernets.training.seeds import derive_seed, seed_random_layers
 from keras_mothernets.training.settings import CompileSettings
 from keras_mothernets.training.store import MemoryStore, Store
@@ -33,7 +35,9 @@ __all__ = [
     "Plan",
     "RunContext",
     "RunDirectory",
+    "Scheduler",
     "Scratch",
+    "SecondsModel",
     "Store",
     "TrainingData",
     "derive_seed",
@@ -41,4 +45,5 @@ __all__ = [
     "read_data",
     "seed_random_layers",
     "train_job",
+    "work_of",
 ]

@@ -6,6 +6,7 @@ import time
 
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.plan import Plan
+from keras_mothernets.training.predicted_seconds import work_of, work_per_epoch
 
 
 class Stopwatch:
@@ -48,7 +49,7 @@ class Clock:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._jobs = {job.name: _work_per_epoch(job) * job.epochs for job in plan}
+        self._jobs = {job.name: work_of(job) for job in plan}
         self.total = sum(self._jobs.values())
         self.done = 0.0
         self._timed = 0.0  # work that was done now, not found finished
@@ -58,11 +59,11 @@ class Clock:
     def advance(self, job: Job) -> None:
         """An epoch of a job is done."""
         self.skip(job, 1)
-        self._timed += _work_per_epoch(job)
+        self._timed += work_per_epoch(job)
 
     def skip(self, job: Job, epochs: int) -> None:
         """Epochs of a job were done earlier."""
-        work = _work_per_epoch(job) * epochs
+        work = work_per_epoch(job) * epochs
         self._of_job[job.name] = self._of_job.get(job.name, 0.0) + work
         self.done += work
 
@@ -90,7 +91,3 @@ def duration_text(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _work_per_epoch(job: Job) -> float:
-    return float((job.steps_per_epoch or 1) * max(1, job.parameters))

@@ -57,8 +57,7 @@ class Local:
                     del model
                 records[job.name] = record
                 context.progress.end_job(record, was_finished)
-                needed = plan.needed_by(records)
-                mothers = {name: model for name, model in mothers.items() if name in needed}
+                mothers = {n: model for n, model in mothers.items() if plan.is_needed(n, records)}
                 if not was_finished:
                     gc.collect()  # models are cyclic; the next one needs the memory now
         return records

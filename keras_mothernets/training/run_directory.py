@@ -1,7 +1,8 @@
 """The run directory: a run that survives a crash.
 
     plan.json                  what the run is; another plan is refused
-    ledger.csv                 costs and results of the finished jobs
+    ledger.csv                 costs and results of the finished jobs; of hundreds, the last
+                               hundredth may be missing until the run ends or is opened again
     jobs/<job>/model.keras     the trained network, uncompiled
     jobs/<job>/history.csv     one line per epoch
     jobs/<job>/state.json      written last: the job is done when this says so and the
@@ -70,6 +71,8 @@ class RunDirectory:
             raise RunError("`run_dir` must be the path of a folder", received=repr(path))
         self.path = Path(path)
         self._plan: Plan | None = None
+        self._rows: dict[str, LedgerRow] = {}
+        self._unwritten = 0  # rows that are not in the ledger's file yet
 
     def open(self, plan: Plan) -> None:
         """Begin or take up the run of a plan.
@@ -92,6 +95,8 @@ class RunDirectory:
         self._check_jobs(plan)
         if stored is None:
             write_atomically(self.path / "plan.json", _json_bytes(plan.to_json()))
+        rows = {job.name: self._row(job) for job in plan}
+        self._rows = {name: row for name, row in rows.items() if row is not None}
         self._write_ledger()
 
     def stored_plan(self) -> Plan | None:
@@ -167,7 +172,7 @@ class RunDirectory:
                 "row": asdict(record.row),
             }
             write_atomically(folder / "state.json", _json_bytes(state))
-            self._write_ledger()
+            self._add_to_ledger(record.row)
             self.checkpoint(record.job).remove()
         except OSError as error:
             raise RunError(
@@ -277,12 +282,19 @@ class RunDirectory:
             return None
         return state if isinstance(state, dict) else None
 
+    def _add_to_ledger(self, row: LedgerRow) -> None:
+        self._rows[row.job] = row
+        self._unwritten += 1
+        # All of it is written each time: after every job of thousands that would take minutes.
+        if self._unwritten > len(self._rows) // 100 or len(self._rows) == len(self._opened):
+            self._write_ledger()
+
     def _write_ledger(self) -> None:
-        rows = [self._row(job) for job in self._opened]
-        ledger = Ledger(row for row in rows if row is not None)
+        ledger = Ledger(self._rows[job.name] for job in self._opened if job.name in self._rows)
         path = self.path / "ledger.csv"
         if not path.is_file() or path.read_bytes() != ledger.to_text().encode():
             ledger.to_csv(path)
+        self._unwritten = 0
 
     def _row(self, job: Job) -> LedgerRow | None:
         try:

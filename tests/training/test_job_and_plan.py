@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+import random
+import time
 
 import pytest
 
 from keras_mothernets import RunError
 from keras_mothernets.training import Hatch, Job, Plan, Scratch
+from keras_mothernets.training.job import Continue, Lesson
 
 
 def job(name, *, parent=None, role="member", **values):
@@ -47,6 +50,52 @@ def test_ready_grows_with_what_is_done(plan):
 def test_needed_by_names_the_parents_of_unfinished_jobs(plan):
     assert plan.needed_by({"first"}) == {"first", "second"}
     assert plan.needed_by({"first", "second"}) == {"second"}
+
+
+def test_a_network_is_needed_until_the_last_that_starts_from_it_is_done(plan):
+    assert plan.children("first") == ("second",)
+    assert plan.is_needed("first", {"first"})
+    assert not plan.is_needed("first", {"first", "second"})
+    assert not plan.is_needed("late", set())
+
+
+def random_jobs(seed):
+    """Up to 14 jobs in random order, some with a mother, some with a teacher, or both."""
+    random_number = random.Random(seed)
+    names = [f"job_{number}" for number in range(random_number.randrange(1, 15))]
+    jobs = []
+    for index, name in enumerate(names):
+        values = {}
+        if index and random_number.random() < 0.7:
+            values["start"] = Continue(random_number.choice(names[:index]))
+        if index and random_number.random() < 0.4:
+            values["lesson"] = Lesson(random_number.choice(names[:index]), "net")
+        jobs.append(Job(name, "member", "net", **values))
+    random_number.shuffle(jobs)
+    return tuple(jobs)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_order_takes_the_first_job_that_is_ready_again_and_again(seed):
+    plan = Plan("example", random_jobs(seed))
+    done = []
+    while len(done) < len(plan):
+        done.append(plan.ready(done)[0].name)
+    assert [job.name for job in plan.order()] == done
+    assert plan.needed_by(()) == {parent for job in plan for parent in job.waits_for}
+    for name in done:
+        waiting = tuple(job.name for job in plan if name in job.waits_for)
+        assert plan.children(name) == waiting
+
+
+def test_a_plan_of_ten_thousand_jobs_is_made_at_once():
+    begin = time.process_time()
+    chain = [job("job_0"), *(job(f"job_{n}", parent=f"job_{n - 1}") for n in range(1, 10_000))]
+    plan = Plan("example", tuple(reversed(chain)))
+    assert plan.order() == tuple(chain)
+    assert [plan[each.name] for each in chain] == chain
+    assert len({plan.fingerprint_of(each) for each in chain}) == 10_000
+    assert time.process_time() - begin < 10  # takes half a second
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,21 @@ def test_the_ledger_is_written_again(run, damage):
     assert (run.path / "ledger.csv").read_text() == before
 
 
+def test_the_ledger_of_many_jobs_is_not_written_after_each_but_is_whole_at_the_end(
+    tmp_path, monkeypatch
+):
+    jobs = tuple(Job(f"job_{number}", "member", "net") for number in range(300))
+    directory = RunDirectory(tmp_path)
+    directory.open(Plan("example", jobs))
+    writes = []
+    monkeypatch.setattr(run_directory.Ledger, "to_csv", lambda self, path: writes.append(len(self)))
+    for job in jobs:
+        directory._add_to_ledger(LedgerRow(job.name, "member", "net"))
+    assert writes[:99] == list(range(1, 100))
+    assert len(writes) < 200
+    assert writes[-1] == 300
+
+
 def test_what_a_killed_process_left_is_removed(run):
     run.save(record(), network())
     left = [run.path / ".unfinished-1-plan.json", run.folder(JOB) / ".unfinished-2-model.keras"]
