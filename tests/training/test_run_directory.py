@@ -152,6 +152,7 @@ def test_what_is_in_the_way_of_the_ledger_is_named(tmp_path):
     assert RunDirectory(tmp_path).writer() is None
 
 
+@pytest.mark.slow
 def test_every_bit_of_the_plan_is_checked(tmp_path):
     run = RunDirectory(tmp_path)
     run.open(Plan("example", (Job("a", "member", "net"),)))
