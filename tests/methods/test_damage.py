@@ -121,7 +121,21 @@ def test_without_damage_the_run_goes_on(made, run_dir, tmp_path):
     assert_same(fit(moved), made[1])
 
 
-def test_fit_gives_the_lock_back_however_it_ends(made, run_dir):
+@pytest.fixture
+def stores(monkeypatch):
+    """All stores, kept here: one that is dropped would give its lock back by that alone."""
+    stores = []
+    original = RunDirectory.__init__
+
+    def keep(self, path):
+        stores.append(self)
+        original(self, path)
+
+    monkeypatch.setattr(RunDirectory, "__init__", keep)
+    return stores
+
+
+def test_fit_gives_the_lock_back_however_it_ends(run_dir, stores):
     writers = []
     crash(run_dir, ("c", 1))
     assert read_status(run_dir).writer is None
@@ -131,6 +145,7 @@ def test_fit_gives_the_lock_back_however_it_ends(made, run_dir):
     with pytest.raises(km.RunError, match="another plan"):
         fit_another_plan(run_dir)
     assert read_status(run_dir).writer is None
+    assert len(stores) > 3
 
 
 def test_a_second_fit_is_refused_while_the_first_trains(run_dir, made):

@@ -89,6 +89,13 @@ def damage_model(folder):
     (folder / "model.keras").write_bytes(content)
 
 
+def other_number(folder):
+    state = folder / "state.json"
+    before = state.read_text()
+    state.write_text(before.replace('"flops": 12', '"flops": 13'))
+    assert state.read_text() != before
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -98,8 +105,17 @@ def damage_model(folder):
         lambda folder: (folder / "history.csv").write_text("epoch,loss,val_loss\n1,0.3,0.5\n"),
         lambda folder: (folder / "state.json").write_text('{"version": 1, "stat'),
         lambda folder: (folder / "state.json").write_text('{"version": 1}'),
+        other_number,
     ],
-    ids=["one byte", "no model", "no history", "half a history", "half a state", "old state"],
+    ids=[
+        "one byte",
+        "no model",
+        "no history",
+        "half a history",
+        "half a state",
+        "old state",
+        "a number",
+    ],
 )
 def test_a_damaged_job_is_not_finished(run, damage):
     run.save(record(), network())
