@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_compare(commands)
     _add_inspect(commands)
+    _add_status(commands)
     return parser
 
 
@@ -268,6 +269,17 @@ def _add_inspect(commands: argparse._SubParsersAction) -> None:
     )
     add("--clusters", type=at_least(1), metavar="N", default=1, help="number of MotherNets (1)")
     add("--brief", action="store_true", help="leave out the architectures layer by layer")
+
+
+def _add_status(commands: argparse._SubParsersAction) -> None:
+    status = commands.add_parser(
+        "status",
+        help="show how far a run with --run-dir has come",
+        description="Print what a run directory tells of a run, also while it is being written: "
+        "the jobs that are finished, in progress, or waiting, and who is writing. Changes nothing.",
+    )
+    status.add_argument("run", type=Path, metavar="RUN", help="the folder given as --run-dir")
+    status.add_argument("--json", action="store_true", help="print it for programs")
 
 
 def at_least(smallest: int) -> Callable[[str], int]:

@@ -223,8 +223,11 @@ class Method(abc.ABC):
         assert context is not None, "`compile` was called"
         context = replace(context, store=store, progress=make_progress(verbose, plan))
         check_run(plan, context)
-        context.store.open(plan)
-        records = executor.run(plan, context)
+        try:
+            context.store.open(plan)
+            records = executor.run(plan, context)
+        finally:
+            context.store.close()
         self._run = (plan, context)
         return History([records[job.name] for job in plan])
 

@@ -123,17 +123,26 @@ class CheckpointFile:
             self.warn_unusable(error)
             return None
 
-    def initial_weights(self) -> str | None:
-        """The fingerprint of the weights that the checkpoint goes back to.
+    def told(self, *names: str) -> dict[str, Any]:
+        """Some of what the checkpoint tells; its arrays are not touched.
 
-        `None` if there is no checkpoint of this job that can be read.
+        Args:
+            names: Fields of `Checkpoint` without arrays.
+
+        Returns:
+            Values by name; empty if there is no checkpoint of this job that can be read.
         """
         try:
-            values = read_plain(self.path, only=("version", "job", "initial_weights"))
+            values = read_plain(self.path, only=("version", "job", *names))
             self._check(values)
-            return str(values["initial_weights"])
+            return {name: values[name] for name in names}
         except Exception:  # there is none, or `read` will tell what is the matter
-            return None
+            return {}
+
+    def initial_weights(self) -> str | None:
+        """The fingerprint of the weights that the checkpoint goes back to, if there is one."""
+        told = self.told("initial_weights")
+        return str(told["initial_weights"]) if told else None
 
     def warn_unusable(self, error: Exception) -> None:
         """Say why a checkpoint is left alone."""

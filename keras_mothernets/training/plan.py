@@ -15,7 +15,7 @@ from keras_mothernets.errors import RunError
 from keras_mothernets.training.job import Job, job_from_json
 from keras_mothernets.training.text import text_table
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2  # since then the file has a checksum, and tells versions
 # Fields that jobs did not always have: where they say nothing, older runs are the same ones.
 _ADDED = {"monitor": "", "patience": None, "schedule_epochs": None, "rate": 1.0}
 _ADDED_TO_HATCH = {"fresh_layers": 0, "new_channels": "copies"}

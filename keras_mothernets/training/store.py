@@ -20,8 +20,13 @@ class Store(Protocol):
         """Prepare for a plan, before anything trains.
 
         Raises:
-            RunError: The store cannot be used, or holds another plan.
+            RunError: The store cannot be used, or holds another plan, or somebody else has
+                opened it.
         """
+        ...
+
+    def close(self) -> None:
+        """Nothing more will be saved; what was can still be read. May be called without `open`."""
         ...
 
     def record(self, job: Job) -> JobRecord | None:
@@ -66,6 +71,9 @@ class MemoryStore:
 
     def open(self, plan: Plan) -> None:
         """Nothing to prepare."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
 
     def record(self, job: Job) -> JobRecord | None:
         """The record of a job that was saved."""

@@ -280,7 +280,8 @@ def test_jobs_of_another_plan_are_refused_without_the_plans_file_too(
         run(members, given.pop("data"), tmp_path, **given)
     assert count_fits == []
     assert not (tmp_path / "plan.json").exists()
-    run(members, data, tmp_path)
+    with pytest.warns(UserWarning, match="plan.json .* is missing"):
+        run(members, data, tmp_path)
     assert count_fits == []
     assert (tmp_path / "plan.json").exists()
 

@@ -1,17 +1,22 @@
 """The run directory: what is written, what counts as finished, what is refused."""
 
+import contextlib
 import csv
 import dataclasses
 import json
 import os
+import platform
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow
 
+import keras_mothernets
 from keras_mothernets import RunError
 from keras_mothernets.training import Job, JobRecord, LedgerRow, Plan, RunDirectory, run_directory
+from keras_mothernets.training.checked_json import checked_json, read_checked_json
 from keras_mothernets.training.files import replace_atomically, sha256_of, write_atomically
 
 JOB = Job("vgg16: big", "member", "net", epochs=2)
@@ -36,11 +41,18 @@ def run(tmp_path):
     return directory
 
 
+def opened_again(run, plan=PLAN):
+    """The same folder in the hands of the next process."""
+    run.close()
+    again = RunDirectory(run.path)
+    again.open(plan)
+    return again
+
+
 def test_a_finished_job_comes_back_exactly(run):
     model = network()
     run.save(record(), model)
-    again = RunDirectory(run.path)
-    again.open(PLAN)
+    again = opened_again(run)
     assert again.record(JOB) == record()
     np.testing.assert_equal(again.load(JOB, network()).get_weights(), model.get_weights())
     assert again.record(PLAN["other"]) is None
@@ -52,13 +64,13 @@ def test_the_files_are_plain_and_nothing_unfinished_is_left(run):
         path.relative_to(run.path).as_posix() for path in run.path.rglob("*") if path.is_file()
     }
     folder = "jobs/vgg16%3A big"
-    assert names == {"plan.json", "ledger.csv"} | {
+    assert names == {"plan.json", "ledger.csv", "run.lock"} | {
         f"{folder}/{name}" for name in ("model.keras", "history.csv", "state.json")
     }
     (row,) = csv.DictReader((run.path / "ledger.csv").read_text().splitlines())
     assert row["job"] == JOB.name
     assert float(row["loss"]) == 0.1
-    assert json.loads((run.path / "plan.json").read_text())["version"] == 1
+    assert json.loads((run.path / "plan.json").read_text())["version"] == 2
 
 
 def test_the_stored_model_loads_in_plain_keras_without_the_users_loss(run):
@@ -77,6 +89,13 @@ def damage_model(folder):
     (folder / "model.keras").write_bytes(content)
 
 
+def other_number(folder):
+    state = folder / "state.json"
+    before = state.read_text()
+    state.write_text(before.replace('"flops": 12', '"flops": 13'))
+    assert state.read_text() != before
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -86,8 +105,17 @@ def damage_model(folder):
         lambda folder: (folder / "history.csv").write_text("epoch,loss,val_loss\n1,0.3,0.5\n"),
         lambda folder: (folder / "state.json").write_text('{"version": 1, "stat'),
         lambda folder: (folder / "state.json").write_text('{"version": 1}'),
+        other_number,
     ],
-    ids=["one byte", "no model", "no history", "half a history", "half a state", "old state"],
+    ids=[
+        "one byte",
+        "no model",
+        "no history",
+        "half a history",
+        "half a state",
+        "old state",
+        "a number",
+    ],
 )
 def test_a_damaged_job_is_not_finished(run, damage):
     run.save(record(), network())
@@ -101,7 +129,7 @@ def test_the_ledger_is_written_again(run, damage):
     run.save(record(), network())
     before = (run.path / "ledger.csv").read_text()
     damage(run.path / "ledger.csv")
-    RunDirectory(run.path).open(PLAN)
+    opened_again(run)
     assert (run.path / "ledger.csv").read_text() == before
 
 
@@ -125,8 +153,7 @@ def test_what_a_killed_process_left_is_removed(run):
     left = [run.path / ".unfinished-1-plan.json", run.folder(JOB) / ".unfinished-2-model.keras"]
     for path in left:
         path.write_text("half")
-    again = RunDirectory(run.path)
-    again.open(PLAN)
+    again = opened_again(run)
     assert not any(path.exists() for path in left)
     assert again.record(JOB) == record()
 
@@ -149,6 +176,82 @@ def test_a_disk_that_is_full_is_named_with_the_job(run, monkeypatch):
         run.save(record(), network())
 
 
+def test_what_is_in_the_way_of_the_ledger_is_named(tmp_path):
+    (tmp_path / "ledger.csv").mkdir()
+    with pytest.raises(RunError, match=f"ledger cannot be stored.*at `{tmp_path}/ledger.csv`"):
+        RunDirectory(tmp_path).open(PLAN)
+    assert RunDirectory(tmp_path).writer() is None
+
+
+@pytest.mark.slow
+def test_every_bit_of_the_plan_is_checked(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.open(Plan("example", (Job("a", "member", "net"),)))
+    path = run.path / "plan.json"
+    whole, passed = path.read_bytes(), []
+    assert len(whole) > 500
+    for place in range(len(whole)):
+        for bit in range(8):
+            content = bytearray(whole)
+            content[place] ^= 1 << bit
+            path.write_bytes(content)
+            with contextlib.suppress(RunError):
+                passed.append(RunDirectory(run.path).stored_plan())
+    assert passed == []
+
+
+def test_a_plan_of_the_first_version_has_no_checksum_and_no_versions(run):
+    path = run.path / "plan.json"
+    path.write_text(json.dumps({**PLAN.to_json(), "version": 1}))
+    before = path.read_bytes()
+    again = opened_again(run)
+    assert again.stored_plan() == PLAN
+    assert again.stored_versions() == {}
+    assert path.read_bytes() == before
+
+
+def begun_with(run, **versions):
+    path = run.path / "plan.json"
+    values = read_checked_json(path, since=2)
+    values["versions"].update(versions)
+    path.write_bytes(checked_json(values))
+
+
+def test_the_plan_tells_the_versions(run):
+    assert run.stored_versions() == {
+        "keras_mothernets": keras_mothernets.__version__,
+        "keras": keras.__version__,
+        "tensorflow": tensorflow.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def test_other_versions_of_what_computes_are_told_once_and_make_no_other_plan(run):
+    begun_with(run, tensorflow="2.0.1", keras="3.0.1", python="3.0.1", keras_mothernets="0.0.1")
+    with pytest.warns(UserWarning) as caught:
+        again = opened_again(run)
+    [warning] = [str(warning.message) for warning in caught]
+    assert f"began with keras 3.0.1, now {keras.__version__}, tensorflow 2.0.1, now" in warning
+    assert "python" not in warning and "last digits" in warning
+    for job in PLAN:
+        again.save(record(job), network())
+    opened_again(again)  # nothing is trained any more, so nothing can differ
+
+
+def test_other_versions_of_the_rest_are_not_told(run):
+    begun_with(run, python="3.0.1", keras_mothernets="0.0.1")
+    opened_again(run)
+
+
+def test_a_plan_that_is_lost_is_written_again_if_the_jobs_are_of_it(run):
+    run.save(record(), network())
+    before = (run.path / "plan.json").read_bytes()
+    (run.path / "plan.json").unlink()
+    with pytest.warns(UserWarning, match="plan.json of .* is missing and is written again"):
+        opened_again(run)
+    assert (run.path / "plan.json").read_bytes() == before
+
+
 @pytest.mark.parametrize("path", [5, "", None])
 def test_a_path_that_is_none_is_refused(path):
     with pytest.raises(RunError, match="`run_dir` must be the path of a folder"):
@@ -158,21 +261,21 @@ def test_a_path_that_is_none_is_refused(path):
 def test_a_job_without_its_state_is_not_finished(run):
     run.save(record(), network())
     (run.folder(JOB) / "state.json").unlink()
-    assert run.record(JOB) is None
+    with pytest.warns(UserWarning, match="vgg16: big.* has a network, but its state.json is miss"):
+        assert run.record(JOB) is None
 
 
 def test_another_plan_is_refused_and_the_difference_named(run):
     other = Plan("example", (Job("vgg16: big", "member", "net", epochs=5), PLAN["other"]))
     with pytest.raises(RunError, match="job `vgg16: big`, epochs: here 5, there 2"):
-        RunDirectory(run.path).open(other)
+        opened_again(run, other)
 
 
 def test_a_newer_state_is_refused(run):
     run.save(record(), network())
     state = run.folder(JOB) / "state.json"
-    state.write_text(
-        json.dumps({**json.loads(state.read_text()), "version": run_directory.STATE_VERSION + 1})
-    )
+    values = read_checked_json(state, since=3)
+    state.write_bytes(checked_json({**values, "version": run_directory.STATE_VERSION + 1}))
     with pytest.raises(RunError, match="newer"):
         run.record(JOB)
 
@@ -181,12 +284,12 @@ def test_a_job_of_the_first_version_has_no_operations_and_no_memory(run):
     run.save(record(), network())
     path = run.folder(JOB) / "state.json"
     state = json.loads(path.read_text())
-    assert state["version"] == 2
+    del state["sha256"]
+    assert state["version"] == 3
     assert state["row"].pop("flops") == 12
     assert state["row"].pop("peak_memory") == 34
     path.write_text(json.dumps({**state, "version": 1}))
-    again = RunDirectory(run.path)
-    again.open(PLAN)
+    again = opened_again(run)
     old = dataclasses.replace(record().row, flops=None, peak_memory=None)
     assert again.record(JOB).row == old
     (row,) = csv.DictReader((run.path / "ledger.csv").read_text().splitlines())
@@ -214,7 +317,7 @@ def test_a_folder_without_permission_is_named(tmp_path):
 def test_a_plan_that_cannot_be_read_is_refused_with_its_folder(run, content):
     (run.path / "plan.json").write_text(content)
     with pytest.raises(RunError, match=f"[Rr]un directory `{run.path}`"):
-        RunDirectory(run.path).open(PLAN)
+        opened_again(run)
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):

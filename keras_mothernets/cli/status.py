@@ -1,0 +1,48 @@
+"""`keras-mothernets status`: how far a run has come, from another terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from keras_mothernets.training.clock import duration_text
+from keras_mothernets.training.run_status import JobStatus, RunStatus, read_status
+from keras_mothernets.training.text import text_table
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print how far a run has come; writes nothing.
+
+    Args:
+        arguments: As parsed by `cli.parser`.
+
+    Raises:
+        MotherNetsError: There is no run, or its plan cannot be read.
+    """
+    status = read_status(arguments.run)
+    print(_json(status) if arguments.json else _text(status))
+
+
+def _json(status: RunStatus) -> str:
+    return json.dumps({**asdict(status), "seconds": status.seconds}, indent=1)
+
+
+def _text(status: RunStatus) -> str:
+    metrics = list(dict.fromkeys(name for job in status.jobs for name in job.metrics))
+    rows = [
+        [job.job, job.role, _state(job), f"{job.epochs_done}/{job.epochs}"]
+        + [duration_text(job.seconds)]
+        + [job.metrics.get(name) for name in metrics]
+        for job in status.jobs
+    ]
+    table = text_table(["job", "role", "state", "epochs", "time", *metrics], rows)
+    writes = "Nobody writes there now" if status.writer is None else f"Written by {status.writer}"
+    done = f"{status.finished} of {len(status.jobs)} jobs finished"
+    return f"{status.method}\n{table}\n{done}, {duration_text(status.seconds)} so far. {writes}."
+
+
+def _state(job: JobStatus) -> str:
+    if job.state == "waiting":
+        return f"waiting for {', '.join(job.waits_for)}"
+    return "damaged, will be done again" if job.state == "damaged" else job.state
