@@ -178,9 +178,10 @@ def test_a_disk_that_is_full_is_named_with_the_job(run, monkeypatch):
 
 def test_what_is_in_the_way_of_the_ledger_is_named(tmp_path):
     (tmp_path / "ledger.csv").mkdir()
+    run = RunDirectory(tmp_path)
     with pytest.raises(RunError, match=f"ledger cannot be stored.*at `{tmp_path}/ledger.csv`"):
-        RunDirectory(tmp_path).open(PLAN)
-    assert RunDirectory(tmp_path).writer() is None
+        run.open(PLAN)
+    assert run.writer() is None
 
 
 @pytest.mark.slow
