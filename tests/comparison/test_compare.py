@@ -46,6 +46,7 @@ def test_all_methods_are_trained_and_measured(task: Task, tmp_path: Path) -> Non
     assert lines[0] == "[1/7] MotherNets, learning rate 0.003, budget 6, seed 0"
 
 
+@pytest.mark.slow
 def test_finished_ensembles_are_not_trained_again(
     task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +81,7 @@ def test_what_is_refused_is_refused_before_anything_trains(
         compare(grid, task, tmp_path, SETTINGS, _quiet)
 
 
+@pytest.mark.slow
 def test_all_seeds_and_methods_begin_with_their_own_and_the_same_weights(
     task: Task, tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def test_epochs_of_the_probes_can_be_given_and_those_of_the_network(data):
     assert all("0.5" in job.optimizer and "SGD" in job.optimizer for job in plan)
 
 
+@pytest.mark.slow
 def test_every_probe_starts_where_the_trained_network_stands(data):
     class Starts(keras.callbacks.Callback):
         losses: dict[str, float] = {}  # noqa: RUF012 - by job
@@ -81,6 +82,7 @@ def test_every_probe_starts_where_the_trained_network_stands(data):
     assert trained < at_first
 
 
+@pytest.mark.slow
 def test_gains_are_what_evaluation_by_hand_gives(data):
     """Penalties grow with a network although it computes the same, so they must not count."""
     penalty = keras.regularizers.L2(0.1)
@@ -106,6 +108,7 @@ def test_gains_are_what_evaluation_by_hand_gives(data):
             assert found[place][seed] == pytest.approx(loss - hand[2 * number + seed], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_ranking_tells_what_was_added(data):
     model = net(widths=(6, 3))
     probe = km.GrowthProbe(model, n_seeds=2)
@@ -148,6 +151,7 @@ def residual():
     return keras.Model(inputs, keras.layers.Dense(3, "softmax", name="head")(x), name="net")
 
 
+@pytest.mark.slow
 def test_tied_widths_are_one_place_and_so_are_places_that_give_one_network(data):
     probe = km.GrowthProbe(residual(), n_seeds=1)
     fit(probe, data, epochs=1)
