@@ -92,8 +92,11 @@ class Entry:
         return dict(self.settings).get("learning_rate")
 
     def fewest_epochs(self, members: Sequence[Member]) -> int:
-        """The fewest epochs that the method can train for: each snapshot needs one."""
-        return int(self._count(members)) if self.method == "snapshots" else 1
+        """The fewest epochs that the method can train for: a snapshot or level needs one each."""
+        settings = dict(self.settings)
+        if self.method == "snapshots":
+            return int(self._count(members))
+        return 1 + int(settings.get("chain", 0)) + int(settings.get("tree", False))
 
     def make(
         self, members: Sequence[Member], *, seed: int, learning_rate: float | None = None

@@ -100,6 +100,15 @@ def test_the_share_of_members_is_kept_whatever_the_epochs() -> None:
     assert method.member_epochs == max(1, round(0.25 * epochs))
 
 
+def test_every_level_of_mothers_has_an_epoch() -> None:
+    ensemble = members()
+    entry = Entry.parse("mothernets(chain=1, tree=True, n_clusters=2)")
+    assert entry.fewest_epochs(ensemble) == 3
+    method = entry.make(ensemble, seed=0)
+    cost = budget_cost(ensemble, 20)
+    assert epochs_within(entry, method, cost, fewest=entry.fewest_epochs(ensemble)) > 3
+
+
 def test_a_budget_that_is_too_small_is_refused() -> None:
     entry = Entry.parse("geometric")
     with pytest.raises(km.MotherNetsError, match="The budget is too small for `geometric`"):
