@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import numbers
 import operator
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -114,6 +116,32 @@ def whole_number(name: str, value: Any, least: int) -> int:
             f"`{name}` must be a whole number of at least {least}", received=repr(value)
         )
     return number
+
+
+def finite_number(
+    name: str, value: Any, *, most: float = math.inf, above: bool = False
+) -> int | float:
+    """A number of at least 0, as it was given.
+
+    Args:
+        name: Name of the argument, for the message.
+        value: What was given.
+        most: The largest that is allowed.
+        above: Whether 0 itself is not allowed.
+
+    Raises:
+        MotherNetsError: It is no such number.
+
+    Example:
+        >>> finite_number("shrink", 0.5, most=1)
+        0.5
+    """
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or not 0 <= value <= most or (above and not value):
+        limits = "of at least 0" if most == math.inf else f"from 0 to {most:g}"
+        limits += ", and not 0" if above else ""
+        raise MotherNetsError(f"`{name}` must be a finite number {limits}", received=repr(value))
+    return value
 
 
 def check_arguments(verb: str, given: Collection[str], known: Collection[str]) -> None:

@@ -162,18 +162,9 @@ def train_all(arguments: argparse.Namespace) -> None:
 
 def keep_settings(path: Path, settings: Settings) -> None:
     """Write the settings, or refuse to mix two comparisons in one folder."""
-    wanted = asdict(settings)
-    if path.exists():
-        there = json.loads(path.read_text())
-        different = [name for name in wanted if wanted[name] != there.get(name)]
-        if different:
-            raise MotherNetsError(
-                f"`{path.parent}` holds a comparison with other settings",
-                expected=", ".join(f"{name} {there.get(name)}" for name in different),
-                received=", ".join(f"{name} {wanted[name]}" for name in different),
-                fix="Choose another --out",
-            )
-    path.write_text(json.dumps(wanted, indent=1))
+    from keras_mothernets import comparison
+
+    comparison.keep_settings(path, asdict(settings))
 
 
 def load(data_dir: Path | None, settings: Settings) -> tuple[Any, Any, Any, Any]:

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     if arguments.draw:
         results = Results.read(arguments.out / "results.csv")
-        if not results.rows:
+        if not results.rows or not (arguments.out / "settings.json").exists():
             raise MotherNetsError(f"There are no results in `{arguments.out}` yet")
     else:
         results = _trained(arguments)

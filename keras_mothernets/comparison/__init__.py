@@ -2,7 +2,7 @@
 
 from keras_mothernets.comparison.budget import budget_cost, epochs_within
 from keras_mothernets.comparison.cell import Task, train_cell
-from keras_mothernets.comparison.compare import Grid, compare
+from keras_mothernets.comparison.compare import Grid, compare, keep_settings
 from keras_mothernets.comparison.entry import METHODS, ONE_NETWORK, Entry, network_of
 from keras_mothernets.comparison.figures import draw_all
 from keras_mothernets.comparison.results import Cell, Results, Row
@@ -21,6 +21,7 @@ __all__ = [
     "compare",
     "draw_all",
     "epochs_within",
+    "keep_settings",
     "network_of",
     "seconds_to",
     "table",

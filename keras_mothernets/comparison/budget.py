@@ -11,7 +11,7 @@ from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.graph import forward_flops
 from keras_mothernets.member import Member
 from keras_mothernets.methods import Method
-from keras_mothernets.methods.method import Schedule
+from keras_mothernets.methods.design import Schedule
 from keras_mothernets.training.job import Job
 
 # Epochs are whole numbers, so a small budget is not met exactly; a method that costs more than

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from keras_mothernets.errors import MotherNetsError, check_arguments, naming
+from keras_mothernets.errors import MotherNetsError, check_arguments, finite_number, naming
 from keras_mothernets.graph import forward_flops
 from keras_mothernets.member import Member
 from keras_mothernets.methods import (
@@ -66,7 +66,8 @@ class Entry:
             text: The name, or `name(setting=value, ...)` with plain values.
 
         Raises:
-            MotherNetsError: It is no such text, or the method or a setting is not known.
+            MotherNetsError: It is no such text, the method or a setting is not known, or a number
+                cannot be used.
         """
         name, settings = _parsed(text)
         if name not in METHODS:
@@ -74,6 +75,9 @@ class Entry:
                 f"There is no method `{name}`", expected=f"one of {', '.join(METHODS)}"
             )
         check_arguments(name, settings, _arguments(name))
+        for number in ("learning_rate", "member_share"):
+            if number in settings:
+                finite_number(number, settings[number], above=True)
         return cls(name, tuple(settings.items()))
 
     @property

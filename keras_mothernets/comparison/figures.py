@@ -22,6 +22,7 @@ from keras_mothernets.reporting.style import (
     legend_beside,
     new_figure,
     percent_axis,
+    save,
     tidy,
 )
 from keras_mothernets.training.ledger import PRICES
@@ -119,8 +120,6 @@ def _time_per_network(what: Picture, path: Path) -> None:
     for height, cells in enumerate(best.values()):
         end = _stacked_jobs(axes, height, what, cells, room=0.06 * longest)
         axes.text(end + 0.01 * longest, height, f"{end:.2g}", va="center", fontsize=9, color=INK)
-    axes.set_yticks(range(len(best)), list(best))
-    axes.invert_yaxis()
     axes.set_xlim(0, 1.08 * longest)
     words = "minutes; black: trained for several members at once"
     tidy(
@@ -129,8 +128,15 @@ def _time_per_network(what: Picture, path: Path) -> None:
         x=f"{CLOCKS[what.clock]} [{words}]",
         y="",
     )
+    _name_bars(axes, list(best))
+    save(figure, path)
+
+
+def _name_bars(axes: Axes, names: Sequence[str]) -> None:
+    """Names of methods beside their bars, the first at the top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(visible=False)
-    figure.savefig(path)
 
 
 def _stacked_jobs(
@@ -174,7 +180,7 @@ def _growth(what: Picture, path: Path) -> None:
         x="members averaged, in the order of the ensemble",
         y="test error of the ensemble",
     )
-    figure.savefig(path)
+    save(figure, path)
 
 
 def _by_error(what: Picture) -> dict[str, list[Cell]]:
@@ -202,8 +208,6 @@ def _cost(what: Picture, path: Path) -> None:
         ink = FAINT if seconds is None else INK
         end = (seconds or 0) + 0.01 * longest
         axes.text(end / 60, height, words, va="center", fontsize=9, color=ink)
-    axes.set_yticks(range(len(needed)), list(needed))
-    axes.set_ylim(len(needed) - 0.5, -0.5)
     axes.set_xlim(0, 1.45 * longest / 60)
     prices = " and ".join(f"{price:.2f}" for price in PRICES.values())
     tidy(
@@ -212,8 +216,8 @@ def _cost(what: Picture, path: Path) -> None:
         x=f"{CLOCKS[what.clock]} [minutes]; in brackets US cents at {prices} USD per hour",
         y="",
     )
-    axes.grid(visible=False)
-    figure.savefig(path)
+    _name_bars(axes, list(needed))
+    save(figure, path)
 
 
 def _target(what: Picture) -> float:
@@ -264,7 +268,7 @@ def _diversity(what: Picture, path: Path) -> None:
         x="mean test error of the members (left is better)",
         y="disagreement of two members (up is more diverse)",
     )
-    figure.savefig(path)
+    save(figure, path)
 
 
 def _spread(values: Sequence[float]) -> float:

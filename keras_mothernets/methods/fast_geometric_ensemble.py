@@ -9,7 +9,7 @@ import keras
 
 from keras_mothernets.errors import MotherNetsError, whole_number
 from keras_mothernets.member import Member
-from keras_mothernets.methods.method import Design, Schedule
+from keras_mothernets.methods.design import Design, Schedule
 from keras_mothernets.methods.one_network import OneNetworkMethod
 from keras_mothernets.training.job import Continue, Job
 from keras_mothernets.training.settings import CompileSettings

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from keras_mothernets.methods.method import Design, Method, Schedule
+from keras_mothernets.methods.design import Design, Schedule
+from keras_mothernets.methods.method import Method
 
 
 class FullData(Method):

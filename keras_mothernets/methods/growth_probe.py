@@ -15,8 +15,9 @@ import keras
 from keras_mothernets.errors import DataError, MotherNetsError, whole_number
 from keras_mothernets.graph import forward_flops
 from keras_mothernets.member import Member, as_members
+from keras_mothernets.methods.design import Design, Schedule
 from keras_mothernets.methods.growth_ranking import GrowthGain, GrowthRanking
-from keras_mothernets.methods.method import Design, Method, Schedule
+from keras_mothernets.methods.method import Method
 from keras_mothernets.methods.one_network import one_member
 from keras_mothernets.surgery import Grown, Place, grow_each
 from keras_mothernets.training.context import RunContext

@@ -12,7 +12,8 @@ import keras
 from keras_mothernets.ensembles.combine import check_alike
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.member import Member, as_members
-from keras_mothernets.methods.method import Design, Method, Schedule
+from keras_mothernets.methods.design import Design, Schedule
+from keras_mothernets.methods.method import Method
 from keras_mothernets.training.fingerprint import weights_fingerprint
 from keras_mothernets.training.job import Job, Lesson
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import abc
 import inspect
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -15,6 +15,7 @@ from keras_mothernets.ensembles.combine import check_alike, combine
 from keras_mothernets.errors import MotherNetsError, check_arguments, whole_number
 from keras_mothernets.graph import own_methods
 from keras_mothernets.member import Member, as_members
+from keras_mothernets.methods.design import Design, Schedule
 from keras_mothernets.methods.ensemble_settings import check_votes, compile_ensemble
 from keras_mothernets.training.check_run import check_run, check_schedule
 from keras_mothernets.training.context import RunContext
@@ -43,38 +44,6 @@ _TRAINING = (
     "fit",
     "evaluate",
 )
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and in what steps `fit` was asked to train.
-
-    Args:
-        epochs: Epochs of a network that is trained from scratch.
-        batch_size: Examples in one step, `None` for data that come in batches.
-        steps_per_epoch: Steps in one epoch, `None` if the data do not tell.
-        monitor: Metric by which the best epoch of a job is kept, "" to keep the last one.
-    """
-
-    epochs: int
-    batch_size: int | None
-    steps_per_epoch: int | None
-    monitor: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Design:
-    """What a method wants done: jobs, and the networks that they speak of.
-
-    Args:
-        jobs: One job for each member, named as the member, and others that they wait for.
-        networks: Built models by the key that the jobs use.
-        others: Settings of networks that are no members, by the same key.
-    """
-
-    jobs: tuple[Job, ...]
-    networks: Mapping[str, keras.Model] = field(default_factory=dict)
-    others: Mapping[str, Member] = field(default_factory=dict)
 
 
 class Method(abc.ABC):

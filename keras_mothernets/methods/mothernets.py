@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +10,10 @@ import keras
 
 from keras_mothernets import surgery
 from keras_mothernets.clustering import Cluster, cluster
-from keras_mothernets.errors import MotherNetsError, naming, whole_number
+from keras_mothernets.errors import MotherNetsError, finite_number, naming, whole_number
 from keras_mothernets.member import Member
-from keras_mothernets.methods.method import Design, Method, Schedule
+from keras_mothernets.methods.design import Design, Schedule
+from keras_mothernets.methods.method import Method
 from keras_mothernets.mothernet import mothernet, same_architecture
 from keras_mothernets.surgery import HatchPlan
 from keras_mothernets.training.job import Hatch, Job, Scratch, Start
@@ -60,8 +60,8 @@ class MotherNets(Method):
             She trains for the epochs of `fit`, and `job.steps`, which a schedule should span, is
             that many times longer: members are hatched while the rate is still high, and only
             theirs falls to its end. 1 is the paper's. By default it is 0.25, which was better at
-            every budget on CIFAR-10 (see docs/RESULTS.md), but 1 for a mother that is a member;
-            if you give a number such a member goes on from her as the others do.
+            both budgets tried on CIFAR-10 (see docs/RESULTS.md), but 1 for a mother that is a
+            member; if you give a number such a member goes on from her as the others do.
         member_rate: Factor on the learning rate of hatched members.
         member_patience: Epochs without a better validation after which a hatched member stops;
             `None` trains all of `member_epochs`.
@@ -110,11 +110,11 @@ class MotherNets(Method):
             member_epochs = whole_number("member_epochs", member_epochs, 0)
         if member_patience is not None:
             member_patience = whole_number("member_patience", member_patience, 1)
-        _check_number("noise", noise)
-        _check_number("shrink", shrink, most=1)
+        finite_number("noise", noise)
+        finite_number("shrink", shrink, most=1)
         if mother_part is not None:
-            _check_number("mother_part", mother_part, most=1, above=True)
-        _check_number("member_rate", member_rate, above=True)
+            finite_number("mother_part", mother_part, most=1, above=True)
+        finite_number("member_rate", member_rate, above=True)
         self.n_clusters = n_clusters
         self.member_epochs = member_epochs
         self.noise = noise
@@ -124,7 +124,9 @@ class MotherNets(Method):
         self.member_patience = member_patience
         self.fresh_layers = whole_number("fresh_layers", fresh_layers, 0)
         self.new_channels = surgery.check_new_channels(new_channels)
-        self.tree = bool(tree)
+        if not isinstance(tree, bool):
+            raise MotherNetsError("`tree` must be True or False", received=repr(tree))
+        self.tree = tree
         self.chain = whole_number("chain", chain, 0)
         self._clusters: list[Cluster] | None = None
         self._shared: dict[str, keras.Model] = {}
@@ -331,11 +333,3 @@ def _check_frozen(lost: list[str]) -> None:
             fix="Set `trainable = True`, share the frozen layers among all members, or use"
             " `km.FullData`",
         )
-
-
-def _check_number(name: str, value: Any, most: float = math.inf, *, above: bool = False) -> None:
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not 0 <= value <= most or (above and not value):
-        limits = "of at least 0" if most == math.inf else f"from 0 to {most:g}"
-        limits += ", and not 0" if above else ""
-        raise MotherNetsError(f"`{name}` must be a finite number {limits}", received=repr(value))

@@ -9,7 +9,8 @@ import keras
 
 from keras_mothernets.errors import MotherNetsError, whole_number
 from keras_mothernets.member import Member, as_members
-from keras_mothernets.methods.method import Method, Schedule
+from keras_mothernets.methods.design import Schedule
+from keras_mothernets.methods.method import Method
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.settings import CompileSettings, check_optimizer
 

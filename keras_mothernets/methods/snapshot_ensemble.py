@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from keras_mothernets.errors import MotherNetsError
-from keras_mothernets.methods.method import Design, Schedule
+from keras_mothernets.methods.design import Design, Schedule
 from keras_mothernets.methods.one_network import OneNetworkMethod, fixed_rate
 from keras_mothernets.training.job import Continue, Job, Scratch
 from keras_mothernets.training.settings import CompileSettings

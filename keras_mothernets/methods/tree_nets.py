@@ -9,7 +9,8 @@ import keras
 from keras_mothernets.branching import group_by_trunk, grow_tree
 from keras_mothernets.errors import MotherNetsError, whole_number
 from keras_mothernets.member import Member
-from keras_mothernets.methods.method import Design, Method, Schedule
+from keras_mothernets.methods.design import Design, Schedule
+from keras_mothernets.methods.method import Method
 from keras_mothernets.training.job import Branch, Job
 
 

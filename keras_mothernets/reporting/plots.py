@@ -21,6 +21,7 @@ from keras_mothernets.reporting.style import (
     legend_beside,
     new_figure,
     percent_axis,
+    save,
     tidy,
 )
 from keras_mothernets.training.files import check_writable
@@ -60,7 +61,7 @@ def plot_results(results: Sequence[Result], path: str | Path, *, title: str = ""
     panels[-1].set_xlim(0, max(result.seconds for result in results) * 1.14)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=13, color=INK)
-    _save(figure, path)
+    save(figure, path)
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def plot_error_against_time(
     percent_axis(axes.yaxis, [point.error for point in points])
     tidy(axes, title=title, x=f"{clock} [minutes, logarithmic]", y="test error of the ensemble")
     axes.margins(x=0.16, y=0.12)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _common_metric(results: Sequence[Result]) -> str:
@@ -292,12 +293,3 @@ def check_picture(path: Path) -> None:
             f"`{path}` has not the ending of a picture",
             expected=f"one of {', '.join(f'.{ending}' for ending in endings)}",
         )
-
-
-def _save(figure: object, path: str | Path) -> None:
-    try:
-        figure.savefig(path)  # type: ignore[attr-defined]
-    except (OSError, ValueError) as error:
-        raise MotherNetsError(
-            f"The picture cannot be written to `{path}`", received=str(error)
-        ) from error

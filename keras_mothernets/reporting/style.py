@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from keras_mothernets.errors import MotherNetsError
 
 INK = "#222222"
 FAINT = "#8a8a8a"
@@ -65,3 +68,17 @@ def percent_axis(axis: Axis, values: Sequence[float]) -> None:
     else:
         axis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
     axis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a picture; the ending of the file tells the format.
+
+    Raises:
+        MotherNetsError: It cannot be written there.
+    """
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise MotherNetsError(
+            f"The picture cannot be written to `{path}`", received=str(error)
+        ) from error

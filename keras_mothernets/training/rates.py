@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from keras_mothernets.errors import MotherNetsError, reason_of
+
 
 @keras.saving.register_keras_serializable("keras_mothernets")
 class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -52,6 +54,9 @@ def with_rate(optimizer: keras.optimizers.Optimizer, factor: float) -> keras.opt
     Returns:
         The same optimizer.
 
+    Raises:
+        MotherNetsError: Its schedule cannot be made anew.
+
     Example:
         >>> float(with_rate(keras.optimizers.SGD(0.1), 0.5).learning_rate)
         0.05000000074505806
@@ -61,8 +66,20 @@ def with_rate(optimizer: keras.optimizers.Optimizer, factor: float) -> keras.opt
     inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
     config = inner.get_config()["learning_rate"]
     if isinstance(config, dict):
-        schedule = keras.optimizers.schedules.deserialize(config)
-        inner.learning_rate = ScaledSchedule(schedule, factor)
+        inner.learning_rate = ScaledSchedule(_made_anew(config), factor)
     else:
         inner.learning_rate = factor * float(config)
     return optimizer
+
+
+def _made_anew(config: dict[str, Any]) -> Any:
+    try:
+        return keras.optimizers.schedules.deserialize(config)
+    except (TypeError, ValueError) as error:
+        raise MotherNetsError(
+            f"The learning rate schedule `{config.get('class_name')}` cannot be multiplied",
+            expected="a schedule that Keras can make anew from its config",
+            received=reason_of(error),
+            fix="Register its class (`keras.saving.register_keras_serializable`), or multiply the"
+            " rate in your function of the job",
+        ) from error

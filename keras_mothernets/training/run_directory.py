@@ -49,7 +49,7 @@ from keras_mothernets.training.files import (
 )
 from keras_mothernets.training.history_csv import history_text, read_history
 from keras_mothernets.training.job import Job
-from keras_mothernets.training.ledger import Ledger
+from keras_mothernets.training.ledger_file import LedgerFile
 from keras_mothernets.training.ledger_row import LedgerRow
 from keras_mothernets.training.lock import Lock, Writer
 from keras_mothernets.training.plan import Plan
@@ -81,8 +81,7 @@ class RunDirectory:
             raise RunError("`run_dir` must be the path of a folder", received=repr(path))
         self.path = Path(path)
         self._plan: Plan | None = None
-        self._rows: dict[str, LedgerRow] = {}
-        self._unwritten = 0  # rows that are not in the ledger's file yet
+        self._ledger: LedgerFile | None = None
         self._lock = Lock(self.path / "run.lock")
 
     def open(self, plan: Plan) -> None:
@@ -205,7 +204,8 @@ class RunDirectory:
                 "row": asdict(record.row),
             }
             write_atomically(folder / "state.json", checked_json(state))
-            self._add_to_ledger(record.row)
+            assert self._ledger is not None, "`open` comes first"
+            self._ledger.add(record.row)
             self.checkpoint(record.job).remove()
 
     def checkpoint(self, job: Job) -> CheckpointFile:
@@ -256,13 +256,14 @@ class RunDirectory:
         self._check_jobs(plan)
         self._check_versions(plan)
         rows = {job.name: self.row(job) for job in plan}
-        self._rows = {name: row for name, row in rows.items() if row is not None}
+        finished = {name: row for name, row in rows.items() if row is not None}
+        self._ledger = LedgerFile(self.path / "ledger.csv", plan, finished)
         with self._storing("Plan and ledger"):
             if stored is None:
                 self._warn_of_lost_plan(plan)
                 values = {**plan.to_json(), "versions": versions_here()}
                 write_atomically(self.path / "plan.json", checked_json(values))
-            self._write_ledger()
+            self._ledger.write()
 
     def _warn_of_lost_plan(self, plan: Plan) -> None:
         if any(self.state(job) is not None for job in plan):
@@ -369,20 +370,6 @@ class RunDirectory:
                 f"Job `{job.name}` cannot be stored: `{in_the_way[0]}` is in the way",
                 fix="Remove it, or choose another `run_dir`",
             )
-
-    def _add_to_ledger(self, row: LedgerRow) -> None:
-        self._rows[row.job] = row
-        self._unwritten += 1
-        # All of it is written each time: after every job of thousands that would take minutes.
-        if self._unwritten > len(self._rows) // 100 or len(self._rows) == len(self._opened):
-            self._write_ledger()
-
-    def _write_ledger(self) -> None:
-        ledger = Ledger(self._rows[job.name] for job in self._opened if job.name in self._rows)
-        path = self.path / "ledger.csv"
-        if not path.is_file() or path.read_bytes() != ledger.to_text().encode():
-            ledger.to_csv(path)
-        self._unwritten = 0
 
 
 def _checksum_key(name: str) -> str:

@@ -6,16 +6,10 @@ from dataclasses import replace
 
 import keras
 import pytest
+from small_ensemble import members
 
 import keras_mothernets as km
 from keras_mothernets.comparison import Task
-
-
-def members() -> list[km.Member]:
-    return [
-        km.Member(km.zoo.mlp((8, 8, 1), 10, hidden, scale=1 / 255, name=name))
-        for name, hidden in {"narrow": (8, 8), "wide": (16, 12), "deep": (8, 8, 8)}.items()
-    ]
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import members
+from small_ensemble import members
 
 import keras_mothernets as km
 from keras_mothernets.comparison import METHODS, Entry, budget_cost, epochs_within, network_of
 from keras_mothernets.comparison.budget import cost_of
 from keras_mothernets.graph import forward_flops
-from keras_mothernets.methods.method import Schedule
+from keras_mothernets.methods.design import Schedule
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,9 @@ def test_entries_are_read(text: str, title: str, words: str) -> None:
         ("mothernets(2)", "A method cannot be read"),
         ("mothernets(n_clusters=two)", "A method cannot be read"),
         ("mothernets(", "A method cannot be read"),
+        ("fulldata(learning_rate='high')", "`learning_rate` must be a finite number"),
+        ("fulldata(learning_rate=0)", "`learning_rate` must be a finite number of at least 0, and"),
+        ("mothernets(member_share=-1)", "`member_share` must be a finite number"),
         ("", "A method cannot be read"),
         ("__import__('os').abort()", "A method cannot be read"),
     ],

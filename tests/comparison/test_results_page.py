@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_results import rows
+from made_up_results import rows
 
 from keras_mothernets.comparison import Results, Row
 from keras_mothernets.errors import MotherNetsError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_mothernets as km
-from keras_mothernets.methods.method import Design
+from keras_mothernets.methods.design import Design
 from keras_mothernets.training import Job
 from keras_mothernets.training.keep_best import keep_best
 

@@ -170,6 +170,7 @@ def test_every_level_needs_an_epoch(members, data):
         ({"member_patience": 0}, "member_patience"),
         ({"fresh_layers": -1}, "fresh_layers"),
         ({"chain": 0.5}, "chain"),
+        ({"tree": "no"}, "`tree` must be True or False"),
     ],
 )
 def test_settings_that_cannot_be_used(members, setting, message):

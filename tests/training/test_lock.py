@@ -85,7 +85,9 @@ def test_who_reads_hinders_nobody(path):
     lock_module._lock(reader, shared=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "sleep", lambda seconds: lock_module._unlock(reader))
-        Lock(path).take()
+        mine = Lock(path)
+        mine.take()
+    assert Lock(path).writer() == ME
     os.close(reader)
 
 

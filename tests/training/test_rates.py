@@ -3,6 +3,7 @@
 import keras
 import pytest
 
+from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.training import CompileSettings, Job
 from keras_mothernets.training.rates import ScaledSchedule, with_rate
 
@@ -46,3 +47,17 @@ def test_a_schedule_spans_more_than_the_job_trains_where_that_is_said():
     job = _job(schedule_epochs=8)
     assert (job.steps, job.trained_steps) == (40, 10)
     assert (_job().steps, _job().trained_steps) == (10, 10)
+
+
+def test_a_schedule_that_cannot_be_made_anew_is_named():
+    class Unregistered(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return 0.1
+
+        def get_config(self):
+            return {}
+
+    settings = CompileSettings(lambda job: keras.optimizers.SGD(Unregistered()), "mse")
+    with pytest.raises(MotherNetsError, match="schedule `Unregistered` cannot be multiplied"):
+        settings.make_optimizer(_job(rate=0.5))
+    assert float(settings.make_optimizer(_job()).learning_rate) == pytest.approx(0.1)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import platform
+import warnings
 from pathlib import Path
 
 import keras
@@ -15,7 +16,15 @@ import tensorflow
 
 import keras_mothernets
 from keras_mothernets import RunError
-from keras_mothernets.training import Job, JobRecord, LedgerRow, Plan, RunDirectory, run_directory
+from keras_mothernets.training import (
+    Job,
+    JobRecord,
+    Ledger,
+    LedgerRow,
+    Plan,
+    RunDirectory,
+    run_directory,
+)
 from keras_mothernets.training.checked_json import checked_json, read_checked_json
 from keras_mothernets.training.files import replace_atomically, sha256_of, write_atomically
 
@@ -140,9 +149,9 @@ def test_the_ledger_of_many_jobs_is_not_written_after_each_but_is_whole_at_the_e
     directory = RunDirectory(tmp_path)
     directory.open(Plan("example", jobs))
     writes = []
-    monkeypatch.setattr(run_directory.Ledger, "to_csv", lambda self, path: writes.append(len(self)))
+    monkeypatch.setattr(Ledger, "to_csv", lambda self, path: writes.append(len(self)))
     for job in jobs:
-        directory._add_to_ledger(LedgerRow(job.name, "member", "net"))
+        directory._ledger.add(LedgerRow(job.name, "member", "net"))
     assert writes[:99] == list(range(1, 100))
     assert len(writes) < 200
     assert writes[-1] == 300
@@ -241,7 +250,11 @@ def test_other_versions_of_what_computes_are_told_once_and_make_no_other_plan(ru
 
 def test_other_versions_of_the_rest_are_not_told(run):
     begun_with(run, python="3.0.1", keras_mothernets="0.0.1")
-    opened_again(run)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        again = opened_again(run)
+    assert caught == []
+    assert again.stored_versions()["python"] == "3.0.1"
 
 
 def test_a_plan_that_is_lost_is_written_again_if_the_jobs_are_of_it(run):
