@@ -72,9 +72,12 @@ def with_rate(optimizer: keras.optimizers.Optimizer, factor: float) -> keras.opt
     return optimizer
 
 
-def _made_anew(config: dict[str, Any]) -> Any:
+def _made_anew(config: dict[str, Any]) -> keras.optimizers.schedules.LearningRateSchedule:
     try:
-        return keras.optimizers.schedules.deserialize(config)
+        made = keras.optimizers.schedules.deserialize(config)
+        # Of a class that it does not know Keras may give back the name.
+        if not isinstance(made, keras.optimizers.schedules.LearningRateSchedule):
+            raise TypeError(f"its config gives a {type(made).__name__}")
     except (TypeError, ValueError) as error:
         raise MotherNetsError(
             f"The learning rate schedule `{config.get('class_name')}` cannot be multiplied",
@@ -83,3 +86,4 @@ def _made_anew(config: dict[str, Any]) -> Any:
             fix="Register its class (`keras.saving.register_keras_serializable`), or multiply the"
             " rate in your function of the job",
         ) from error
+    return made
