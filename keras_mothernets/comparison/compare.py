@@ -34,6 +34,9 @@ class Grid:
     seeds: Sequence[int]
 
     def __iter__(self) -> Iterator[tuple[Entry, Cell]]:
+        return iter(dict.fromkeys(self._all()))  # what is named twice is trained once
+
+    def _all(self) -> Iterator[tuple[Entry, Cell]]:
         for seed in self.seeds:
             for budget in self.budgets:
                 for entry in self.entries:

@@ -46,6 +46,12 @@ def test_all_methods_are_trained_and_measured(task: Task, tmp_path: Path) -> Non
     assert lines[0] == "[1/7] MotherNets, learning rate 0.003, budget 6, seed 0"
 
 
+def test_what_is_named_twice_is_trained_once() -> None:
+    grid = _grid("fulldata", "bagging", "fulldata", budgets=(2, 2))
+    assert [(str(entry), cell.budget) for entry, cell in grid] == [("fulldata", 2), ("bagging", 2)]
+    assert len(grid) == 2
+
+
 @pytest.mark.slow
 def test_finished_ensembles_are_not_trained_again(
     task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
