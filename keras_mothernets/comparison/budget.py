@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 
@@ -74,6 +76,7 @@ def epochs_within(entry: Entry, method: Method, cost: int, *, fewest: int = 1) -
         MotherNetsError: The method's fewest epochs cost far more.
     """
 
+    @functools.cache
     def at(epochs: int) -> int:
         entry.set_epochs(method, epochs)
         design = method.design(Schedule(epochs, 1, 1, "val_loss"))
@@ -87,12 +90,19 @@ def epochs_within(entry: Entry, method: Method, cost: int, *, fewest: int = 1) -
             received=f"{at(few) / cost:.1f} times, at its fewest epochs ({few})",
             fix="Leave the method out, or choose a larger budget",
         )
-    many = 2 * few
+    # Costs grow nearly in proportion, so that the first guess is mostly right, or one beside it.
+    many = max(2 * few, math.ceil(few * cost / at(few)) + 1)
     while at(few) < at(many) < cost:  # not if all members have epochs of their own
         few, many = many, 2 * many
     while many - few > 1:
-        middle = (few + many) // 2
+        middle = _between(few, many, at, cost)
         few, many = (middle, many) if at(middle) <= cost else (few, middle)
-    nearest = min((few, many), key=lambda epochs: (abs(at(epochs) - cost), epochs))
+    nearest = min((fewest, few, many), key=lambda epochs: (abs(at(epochs) - cost), epochs))
     entry.set_epochs(method, nearest)
     return nearest
+
+
+def _between(few: int, many: int, at: Callable[[int], int], cost: int) -> int:
+    """A number between two others, where a straight line through their costs meets a cost."""
+    part = (cost - at(few)) / max(1, at(many) - at(few))
+    return min(max(few + 1, few + int(part * (many - few))), many - 1)
