@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         max_deviation,
         widen,
     )
+    from keras_mothernets.training import Local, Processes
 
 __version__ = "0.1.0"
 
@@ -65,10 +66,12 @@ __all__ = [
     "GraphError",
     "GrowthProbe",
     "KnowledgeDistillation",
+    "Local",
     "Member",
     "MotherNets",
     "MotherNetsError",
     "Predictions",
+    "Processes",
     "Rule",
     "RunError",
     "SnapshotEnsemble",
@@ -119,6 +122,7 @@ _HOMES = {
     ),
     "mothernet": ("mothernet",),
     "rules": ("Rule", "register_rule"),
+    "training": ("Local", "Processes"),
     "surgery": (
         "can_hatch",
         "deepen",

@@ -45,7 +45,7 @@ def run(tmp_path: Path) -> RunDirectory:
     finish(run, MOTHER, 15, 100.0, 0.5)
     for job in (A, C):
         finish(run, job, 4, 30.0, 0.25)
-    (run.folder(C) / "state.json").write_text("{")
+    (run.files.folder(C) / "state.json").write_text("{")
     keep(run, B, [0.75, 0.375], 11.0)
     return run
 
@@ -95,8 +95,8 @@ def test_the_same_for_programs(run: RunDirectory, capsys: pytest.CaptureFixture[
 def test_a_job_of_another_plan_is_not_believed(
     run: RunDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (run.folder(A) / "state.json").replace(run.folder(C) / "state.json")
-    (run.folder(A) / "model.keras").unlink()
+    (run.files.folder(A) / "state.json").replace(run.folder(C) / "state.json")
+    (run.files.folder(A) / "model.keras").unlink()
     assert main(["status", str(run.path), "--json"]) == 0
     states = {job["job"]: job["state"] for job in json.loads(capsys.readouterr().out)["jobs"]}
     assert (states["a"], states["c"]) == ("not begun", "damaged")

@@ -16,14 +16,13 @@ from keras_mothernets.graph.builder import (
     check_model_name,
     clone,
     copy_into_flat,
-    copy_layer,
-    copy_variables,
-    finish,
     flat_names,
     seeded,
 )
+from keras_mothernets.graph.copying import copy_layer, copy_variables, finish
 from keras_mothernets.graph.flops import forward_flops, training_flops
 from keras_mothernets.graph.keras_graph import is_from_applications, own_methods
+from keras_mothernets.graph.portable import PortableModel
 from keras_mothernets.graph.precision import wide_floats
 from keras_mothernets.graph.reader import (
     check_readable,
@@ -44,6 +43,7 @@ __all__ = [
     "Input",
     "Layer",
     "Node",
+    "PortableModel",
     "Region",
     "Shape",
     "TensorRef",

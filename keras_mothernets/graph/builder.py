@@ -12,8 +12,9 @@ import keras
 import numpy as np
 
 from keras_mothernets.errors import GraphError, reason_of
-from keras_mothernets.graph import keras_graph
 from keras_mothernets.graph.architecture import Architecture, Layer, Node, TensorRef
+from keras_mothernets.graph.copying import BlankInitializers, copy_layer, copy_variables
+from keras_mothernets.graph.portable import PortableModel
 from keras_mothernets.graph.reader import FUSING, check_readable, live_layers
 
 Edit = Callable[[dict[str, Any]], dict[str, Any]]
@@ -130,7 +131,7 @@ def clone(
     """
     check_readable(model)
     check_model_name(name)
-    copied = _clone_graph(model, dtype, {})
+    copied = PortableModel.of(model, weights=False).model(dtype)
     if name is not None:
         copied.name = name
     if weights:
@@ -151,27 +152,6 @@ def seeded(config: dict[str, Any], seed: int) -> dict[str, Any]:
     return seeded_config
 
 
-def copy_variables(source: keras.Model, target: keras.Model) -> None:
-    """Copy all variables between two models of the same architecture, layer by layer."""
-    targets = live_layers(target)
-    for path, layer in live_layers(source).items():
-        copy_layer(layer, targets[path])
-
-
-def copy_layer(source: Any, target: Any) -> None:
-    """Copy the variables of one layer into another of the same shape."""
-    pairs = zip(getattr(source, "weights", []), getattr(target, "weights", []), strict=True)
-    for old, new in pairs:
-        new.assign(old.value)
-    finish(target)
-
-
-def finish(layer: Any) -> None:
-    """Let a layer compute what it derives from its variables (Normalization does)."""
-    if isinstance(layer, keras.layers.Normalization) and layer.input_mean is None:
-        layer.finalize_state()
-
-
 def check_model_name(name: object) -> None:
     """Raise `GraphError` for what Keras takes for no name; `None` stands for one of its own."""
     if name is not None and (not isinstance(name, str) or not name or "/" in name):
@@ -180,96 +160,6 @@ def check_model_name(name: object) -> None:
             expected="a text without `/`",
             received=repr(name),
         )
-
-
-def _clone_graph(model: keras.Model, dtype: str | None, made: dict[int, Any]) -> keras.Model:
-    tensors: dict[int, Any] = {}
-    for tensor in keras_graph.input_tensors(model):
-        kind = dtype if dtype and "float" in str(tensor.dtype) else tensor.dtype
-        tensors[id(tensor)] = keras.Input(
-            batch_shape=tensor.shape,
-            dtype=kind,
-            name=keras_graph.input_name(tensor),
-            sparse=tensor.sparse,
-        )
-    for call in keras_graph.calls(model):
-        operation = made.get(id(call.operation))
-        if operation is None:
-            operation = made[id(call.operation)] = _clone_operation(call.operation, dtype, made)
-        args, kwargs = _replace((call.args, call.kwargs), tensors)
-        with _BlankInitializers(operation):
-            outputs = operation(*args, **kwargs)
-        for old, new in zip(call.outputs, keras.tree.flatten(outputs), strict=True):
-            tensors[id(old)] = new
-    inputs = _replace(keras_graph.input_structure(model), tensors)
-    outputs = _replace(keras_graph.output_structure(model), tensors)
-    return _same_class(model, inputs, outputs)
-
-
-def _same_class(model: keras.Model, inputs: Any, outputs: Any) -> keras.Model:
-    made = keras.Model(inputs, outputs, name=model.name)
-    if isinstance(model, keras.Sequential):
-        made = keras.Sequential(made.layers, name=model.name)
-    if not model.trainable:
-        made.trainable = False
-    return made
-
-
-def _clone_operation(operation: Any, dtype: str | None, made: dict[int, Any]) -> Any:
-    if isinstance(operation, keras.Model):
-        return _clone_graph(operation, dtype, made)
-    try:
-        config = copy.deepcopy(operation.get_config())
-        if dtype is not None and "dtype" in config:
-            config = with_dtype(config, dtype)
-        copied = type(operation).from_config(config)
-    except Exception as error:
-        raise GraphError(
-            f"Layer `{operation.name}` ({type(operation).__name__}) cannot be made from its config",
-            received=reason_of(error),
-            fix="Check its `get_config` and `from_config`",
-        ) from error
-    # A layer whose config does not tell its name (one without a `get_config` of its own) gets it
-    # back, so that what belongs to it is found.
-    copied.name = operation.name
-    return copied
-
-
-def with_dtype(config: Any, dtype: str) -> Any:
-    """A copy of a config in which every dtype policy, nested ones too, is `dtype`."""
-    if isinstance(config, Mapping):
-        return {
-            key: dtype if key == "dtype" and value is not None else with_dtype(value, dtype)
-            for key, value in config.items()
-        }
-    if isinstance(config, (list, tuple)):
-        return type(config)(with_dtype(value, dtype) for value in config)
-    return config
-
-
-class _BlankInitializers:
-    """While a layer is built its initializers are zeros; afterwards they are its own again.
-
-    Drawing random numbers that are overwritten at once would cost most of the
-    time of a copy.
-    """
-
-    def __init__(self, layer: Any) -> None:
-        self._layer = layer
-        self._kept: dict[str, Any] = {}
-
-    def __enter__(self) -> None:
-        if isinstance(self._layer, keras.Model) or getattr(self._layer, "built", True):
-            return
-        for key, value in vars(self._layer).items():
-            if isinstance(value, keras.initializers.Initializer):
-                self._kept[key] = value
-        for key in self._kept:
-            setattr(self._layer, key, keras.initializers.Zeros())
-
-    def __exit__(self, *error: object) -> None:
-        for key, value in self._kept.items():
-            setattr(self._layer, key, value)
 
 
 def _make_layer(layer: Layer, name: str, edit: Edit | None, unfused: bool) -> Any:
@@ -290,7 +180,7 @@ def _make_layer(layer: Layer, name: str, edit: Edit | None, unfused: bool) -> An
 def _call(layer: Any, node: Node, tensors: dict[int, Any], blank: bool) -> None:
     args, kwargs = _fill((node.args, dict(node.kwargs)), tensors)
     try:
-        with _BlankInitializers(layer) if blank else nullcontext():
+        with BlankInitializers(layer) if blank else nullcontext():
             outputs = layer(*args, **kwargs)
     except (ValueError, TypeError) as error:
         shapes = ", ".join(str(tuple(tensors[number].shape)) for number in node.inputs)
@@ -305,10 +195,4 @@ def _call(layer: Any, node: Node, tensors: dict[int, Any], blank: bool) -> None:
 def _fill(structure: Any, tensors: Mapping[int, Any]) -> Any:
     return keras.tree.map_structure(
         lambda leaf: tensors[leaf.tensor] if isinstance(leaf, TensorRef) else leaf, structure
-    )
-
-
-def _replace(structure: Any, tensors: Mapping[int, Any]) -> Any:
-    return keras.tree.map_structure(
-        lambda leaf: tensors[id(leaf)] if isinstance(leaf, keras.KerasTensor) else leaf, structure
     )

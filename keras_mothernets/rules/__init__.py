@@ -5,7 +5,7 @@ from keras_mothernets.rules.axes import Atom, Axis, Concat, Paired, Product, axi
 from keras_mothernets.rules.maps import Map, Maps
 from keras_mothernets.rules.passing import ElementwiseRule, PassRule, PreprocessingRule
 from keras_mothernets.rules.probe import probe_elementwise
-from keras_mothernets.rules.registry import check_rules, register_rule, rule_for
+from keras_mothernets.rules.registry import check_rules, register_rule, registered_rules, rule_for
 from keras_mothernets.rules.rule import (
     Axes,
     Copy,
@@ -49,6 +49,7 @@ __all__ = [
     "check_rules",
     "probe_elementwise",
     "register_rule",
+    "registered_rules",
     "rule_for",
     "static_arguments",
     "with_config",

@@ -138,6 +138,7 @@ _RULES: dict[type, Rule] = {
     for name in names.split()
     if hasattr(layers, name)
 }
+_REGISTERED: set[type] = set()
 
 
 # Raw operations by class name: there is no public class to tell them by.
@@ -223,6 +224,12 @@ def register_rule(layer_class: type, rule: Rule) -> None:
             fix="Derive a class from `km.Rule` and pass an instance of it",
         )
     _RULES[layer_class] = rule
+    _REGISTERED.add(layer_class)
+
+
+def registered_rules() -> dict[type, Rule]:
+    """The rules that `register_rule` was told in this process, by layer class."""
+    return {layer_class: _RULES[layer_class] for layer_class in _REGISTERED}
 
 
 def rule_for(node: Node) -> Rule:

@@ -9,6 +9,7 @@ from keras_mothernets.training.ledger_row import LedgerRow
 from keras_mothernets.training.phases import Phase, Phases
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.predicted_seconds import SecondsModel, work_of
+from keras_mothernets.training.processes import Processes
 from keras_mothernets.training.progress import make_progress
 from keras_mothernets.training.record import History, JobRecord
 from keras_mothernets.training.run_directory import RunDirectory
@@ -33,6 +34,7 @@ __all__ = [
     "Phase",
     "Phases",
     "Plan",
+    "Processes",
     "RunContext",
     "RunDirectory",
     "Scheduler",

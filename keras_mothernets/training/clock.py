@@ -56,6 +56,10 @@ class Clock:
         self._of_job: dict[str, float] = {}
         self._begin = time.perf_counter()
 
+    def begin(self, job: Job) -> None:
+        """A job begins, perhaps once more."""
+        self.done -= self._of_job.pop(job.name, 0.0)
+
     def advance(self, job: Job) -> None:
         """An epoch of a job is done."""
         self.skip(job, 1)

@@ -125,7 +125,7 @@ def _made_anew(entry: Any, fix: str) -> Any:
             fix=fix,
         )
     try:
-        with keras.saving.custom_object_scope({part.__name__: part for part in _classes(entry)}):
+        with keras.saving.custom_object_scope(classes_inside(entry)):
             return type(entry).from_config(entry.get_config())
     except Exception as error:
         raise MotherNetsError(
@@ -135,13 +135,15 @@ def _made_anew(entry: Any, fix: str) -> Any:
         ) from error
 
 
-def _classes(entry: Any) -> Iterator[type]:
-    """Classes of the parts of an optimizer, so that the user's need not be registered.
+def classes_inside(entry: Any) -> dict[str, type]:
+    """Classes of the parts of an optimizer by name, so that the user's need not be registered.
 
     Functions have to be: Keras takes every text in the config for one of the same name.
     """
+    found: dict[str, type] = {}
     for part in vars(entry).values():
         if isinstance(part, keras.optimizers.schedules.LearningRateSchedule):
-            yield type(part)
+            found[type(part).__name__] = type(part)
         elif isinstance(part, keras.optimizers.Optimizer):
-            yield from (type(part), *_classes(part))
+            found |= {type(part).__name__: type(part), **classes_inside(part)}
+    return found

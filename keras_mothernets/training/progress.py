@@ -86,6 +86,7 @@ class Lines(Silent):
 
     def begin_job(self, job: Job) -> None:
         """Say which job begins."""
+        self._clock.begin(job)
         print(f"{self._title(job)} {job.role}, {job.parameters:,} parameters, {job.start}")
 
     def resume_job(self, job: Job, epochs: int) -> None:
@@ -113,7 +114,7 @@ class Lines(Silent):
 
 
 class Live(Silent):
-    """Two bars: all jobs, and the epochs of the present one with its metrics.
+    """A bar for all jobs, and one for the epochs of each job under way, with its metrics.
 
     Args:
         plan: The plan that is run.
@@ -132,7 +133,7 @@ class Live(Silent):
         )
         self._plan = plan
         self._all = self._bars.add_task("all jobs", total=self._clock.total, note="")
-        self._one = self._bars.add_task("", total=1, note="", visible=False)
+        self._ones: dict[str, rich.progress.TaskID] = {}
         self._done = 0
 
     def __enter__(self) -> Self:
@@ -143,10 +144,14 @@ class Live(Silent):
         self._bars.stop()
 
     def begin_job(self, job: Job) -> None:
-        """Reset the second bar."""
+        """A bar for it; one that begins again has its bar already."""
+        self._clock.begin(job)
         total = job.trained_steps or job.epochs
-        self._bars.reset(self._one, total=total, description=job.name, note="", visible=True)
-        self._show(job)
+        if job.name in self._ones:
+            self._bars.reset(self._ones[job.name], total=total, note="")
+        else:
+            self._ones[job.name] = self._bars.add_task(job.name, total=total, note="")
+        self._show()
 
     def resume_job(self, job: Job, epochs: int) -> None:
         """Move both bars to where it goes on."""
@@ -154,10 +159,10 @@ class Live(Silent):
         self._show_epochs(job, epochs, "")
 
     def end_step(self, job: Job, epoch: int, step: int, logs: Mapping[str, float]) -> None:
-        """Move the second bar."""
+        """Move its bar."""
         done = epoch * job.steps_per_epoch + step + 1 if job.steps_per_epoch else epoch
         note = f"epoch {epoch + 1}/{job.epochs} {metrics_text(logs)}"
-        self._bars.update(self._one, completed=done, note=note)
+        self._bars.update(self._ones[job.name], completed=done, note=note)
 
     def end_epoch(self, job: Job, epoch: int, logs: Mapping[str, float]) -> None:
         """Move both bars."""
@@ -165,20 +170,22 @@ class Live(Silent):
         self._show_epochs(job, epoch + 1, metrics_text(logs))
 
     def end_job(self, record: JobRecord, was_finished: bool) -> None:
-        """Leave one line behind."""
+        """Leave one line behind in place of its bar."""
         self._done += 1
         self._clock.finish(record.job, was_finished)
+        if record.job.name in self._ones:
+            self._bars.remove_task(self._ones.pop(record.job.name))
         how = "finished already" if was_finished else metrics_text(record.row.metrics)
         self._bars.console.print(f"{record.job.name} ({record.job.role}): {how}", highlight=False)
-        self._show(record.job)
+        self._show()
 
     def _show_epochs(self, job: Job, epochs: int, text: str) -> None:
         completed = epochs * (job.steps_per_epoch or 1)
         note = f"epoch {epochs}/{job.epochs} {text}"
-        self._bars.update(self._one, completed=completed, note=note)
-        self._show(job)
+        self._bars.update(self._ones[job.name], completed=completed, note=note)
+        self._show()
 
-    def _show(self, job: Job) -> None:
+    def _show(self) -> None:
         left = duration_text(self._clock.seconds_left())
         note = f"{self._done}/{len(self._plan)} done, {left} left"
         self._bars.update(self._all, completed=self._clock.done, note=note)

@@ -26,13 +26,9 @@ What is damaged is done again, with a warning, or refused; it is never believed.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
-import urllib.parse
 import warnings
-from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -41,27 +37,14 @@ import keras
 from keras_mothernets.errors import RunError, naming
 from keras_mothernets.training.checked_json import checked_json, read_checked_json
 from keras_mothernets.training.checkpoint import CheckpointFile
-from keras_mothernets.training.files import (
-    UNFINISHED,
-    replace_atomically,
-    sha256_of,
-    write_atomically,
-)
-from keras_mothernets.training.history_csv import history_text, read_history
+from keras_mothernets.training.files import UNFINISHED, write_atomically
 from keras_mothernets.training.job import Job
+from keras_mothernets.training.job_files import CHECKED_SINCE, JobFiles, reason_of_disk, storing
 from keras_mothernets.training.ledger_file import LedgerFile
-from keras_mothernets.training.ledger_row import LedgerRow
 from keras_mothernets.training.lock import Lock, Writer
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.record import JobRecord
-from keras_mothernets.training.store import empty_like
 from keras_mothernets.training.versions import rounding_changes, versions_here
-
-# Rows of version 1 have no `flops` and `peak_memory`; before version 3 there was no checksum.
-STATE_VERSION = 3
-CHECKED_SINCE = {"plan.json": 2, "state.json": 3}
-CHECKED = ("model.keras", "history.csv")  # files whose checksums are in `state.json`
-CHECKPOINT = "checkpoint/state.npz"
 
 
 class RunDirectory:
@@ -80,7 +63,7 @@ class RunDirectory:
         if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
             raise RunError("`run_dir` must be the path of a folder", received=repr(path))
         self.path = Path(path)
-        self._plan: Plan | None = None
+        self._files: JobFiles | None = None
         self._ledger: LedgerFile | None = None
         self._lock = Lock(self.path / "run.lock")
 
@@ -133,103 +116,43 @@ class RunDirectory:
         """
         return dict((self._stored() or {}).get("versions", {}))
 
+    @property
+    def files(self) -> JobFiles:
+        """The folders of the jobs, in which any process of this run may keep its own."""
+        assert self._files is not None, "`open` comes first"
+        return self._files
+
     def record(self, job: Job) -> JobRecord | None:
-        """The record of a job if it is finished and its network's checksum agrees.
-
-        A damaged job counts as not finished, with a warning, and is done again. Of a whole one
-        the checkpoint is removed, if the process was killed before it could.
-        """
-        folder = self.folder(job)
-        if not (folder / "state.json").exists():
-            self._warn_of_lost_state(job)
-            return None
-        try:
-            state = read_checked_json(folder / "state.json", CHECKED_SINCE["state.json"])
-            if state["version"] > STATE_VERSION:
-                raise RunError(
-                    f"Job `{job.name}` was stored by a newer keras_mothernets",
-                    expected=f"version {STATE_VERSION} or older",
-                    received=f"version {state['version']}",
-                )
-            if "plan" not in state:
-                raise ValueError("state.json does not say of which plan it is")
-            for name in CHECKED:
-                if sha256_of(folder / name) != state[_checksum_key(name)]:
-                    raise ValueError(f"the checksum of {name} does not agree")
-            history = read_history((folder / "history.csv").read_text())
-            record = JobRecord(job, history, LedgerRow(**state["row"]))
-            self.checkpoint(job).remove()
-            return record
-        except RunError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            warnings.warn(
-                f"Job `{job.name}` in `{self.path}` is damaged and will be done again: {error}",
-                stacklevel=2,
-            )
-            return None
-
-    def state(self, job: Job) -> dict[str, Any] | None:
-        """What is written of a finished job; `None` if that cannot be read."""
-        path = self.folder(job) / "state.json"
-        try:
-            return read_checked_json(path, CHECKED_SINCE["state.json"])
-        except (OSError, ValueError):
-            return None
-
-    def row(self, job: Job) -> LedgerRow | None:
-        """The row of a finished job in the ledger; `None` if it is not finished, or damaged."""
-        try:
-            return LedgerRow(**(self.state(job) or {})["row"])
-        except (KeyError, TypeError):
-            return None
+        """See `JobFiles.record`."""
+        return self.files.record(job)
 
     def save(self, record: JobRecord, model: keras.Model) -> None:
-        """Keep a finished job: network, history, then the state that makes it count.
+        """Keep a finished job in its folder and in the ledger.
 
         Raises:
             RunError: It cannot be written.
         """
-        folder = self.folder(record.job)
-        with self._storing(f"Job `{record.job.name}`"):
-            folder.mkdir(parents=True, exist_ok=True)
-            replace_atomically(folder / "model.keras", lambda path: _save_uncompiled(model, path))
-            write_atomically(folder / "history.csv", history_text(record.history).encode())
-            state = {
-                "version": STATE_VERSION,
-                "status": "finished",
-                "plan": self._opened.fingerprint_of(record.job),
-                "initial_weights": record.job.initial_weights,
-                **{_checksum_key(name): sha256_of(folder / name) for name in CHECKED},
-                "row": asdict(record.row),
-            }
-            write_atomically(folder / "state.json", checked_json(state))
-            assert self._ledger is not None, "`open` comes first"
+        self.files.save(record, model)
+        self.note(record)
+
+    def note(self, record: JobRecord) -> None:
+        """A job is finished, and its folder was written; the ledger tells of it from now on.
+
+        Raises:
+            RunError: The ledger cannot be written.
+        """
+        assert self._ledger is not None, "`open` comes first"
+        with storing("The ledger", self.path):
             self._ledger.add(record.row)
-            self.checkpoint(record.job).remove()
+        self.checkpoint(record.job).remove()
 
     def checkpoint(self, job: Job) -> CheckpointFile:
-        """Where the job's state is kept after each epoch."""
-        path = self.folder(job) / CHECKPOINT
-        return CheckpointFile(path, job, self._opened.fingerprint_of(job))
+        """See `JobFiles.checkpoint`."""
+        return self.files.checkpoint(job)
 
     def load(self, job: Job, network: keras.Model) -> keras.Model:
-        """The trained network, built from the one given here.
-
-        Only weights are read: layers of the user's own need not be registered with Keras.
-        """
-        model = empty_like(network, job.name)
-        model.load_weights(self.folder(job) / "model.keras")
-        return model
-
-    def folder(self, job: Job) -> Path:
-        """The folder of a job; characters that a file name cannot have are escaped."""
-        return self.path / "jobs" / urllib.parse.quote(job.name, safe=" ()[]+,=@")
-
-    @property
-    def _opened(self) -> Plan:
-        assert self._plan is not None, "`open` comes first"
-        return self._plan
+        """See `JobFiles.load`."""
+        return self.files.load(job, network)
 
     def _take(self) -> None:
         try:
@@ -244,7 +167,7 @@ class RunDirectory:
             self.close()
             raise RunError(
                 f"Run directory `{self.path}` cannot be written",
-                received=_reason(error),
+                received=reason_of_disk(error),
                 fix="Choose another `run_dir`",
             ) from error
 
@@ -252,13 +175,13 @@ class RunDirectory:
         stored = self.stored_plan()
         if stored is not None:
             self._check_same(stored, plan)
-        self._plan = plan
+        self._files = JobFiles(self.path, plan)
         self._check_jobs(plan)
         self._check_versions(plan)
-        rows = {job.name: self.row(job) for job in plan}
+        rows = {job.name: self.files.row(job) for job in plan}
         finished = {name: row for name, row in rows.items() if row is not None}
         self._ledger = LedgerFile(self.path / "ledger.csv", plan, finished)
-        with self._storing("Plan and ledger"):
+        with storing("Plan and ledger", self.path):
             if stored is None:
                 self._warn_of_lost_plan(plan)
                 values = {**plan.to_json(), "versions": versions_here()}
@@ -266,7 +189,7 @@ class RunDirectory:
             self._ledger.write()
 
     def _warn_of_lost_plan(self, plan: Plan) -> None:
-        if any(self.state(job) is not None for job in plan):
+        if any(self.files.state(job) is not None for job in plan):
             warnings.warn(
                 f"The plan.json of `{self.path}` is missing and is written again; the finished jobs"
                 " there are of this plan",
@@ -286,27 +209,6 @@ class RunDirectory:
                 fix=f"Remove `{path}` and call `fit` again: the jobs there know whose they are",
             ) from error
 
-    @contextlib.contextmanager
-    def _storing(self, what: str) -> Iterator[None]:
-        """Say what could not be written, and that nothing is lost by that."""
-        try:
-            yield
-        except OSError as error:
-            raise RunError(
-                f"{what} cannot be stored in `{self.path}`",
-                received=_reason(error),
-                fix="Make room or remove what is in the way, and call `fit` again: it goes on",
-            ) from error
-
-    def _warn_of_lost_state(self, job: Job) -> None:
-        """A job without its state; a kill leaves a network without it, but a checkpoint too."""
-        if (self.folder(job) / "model.keras").exists() and not self.checkpoint(job).path.exists():
-            warnings.warn(
-                f"Job `{job.name}` in `{self.path}` has a network, but its state.json is missing;"
-                " it will be done again",
-                stacklevel=3,
-            )
-
     def _check_same(self, stored: Plan, plan: Plan) -> None:
         differences = plan.differences(stored)
         if differences:
@@ -321,7 +223,7 @@ class RunDirectory:
 
     def _check_versions(self, plan: Plan) -> None:
         changes = rounding_changes(self.stored_versions(), versions_here())
-        if changes and any(self.state(job) is None for job in plan):
+        if changes and any(self.files.state(job) is None for job in plan):
             warnings.warn(
                 f"The run in `{self.path}` began with {', '.join(changes)}; what is trained now"
                 " may differ in the last digits",
@@ -332,8 +234,8 @@ class RunDirectory:
         """What lies in the jobs' folders must be of this plan, whatever `plan.json` says."""
         others = []
         for job in plan:
-            self._check_folder(job)
-            state = self.state(job)
+            self.files.check_folder(job)
+            state = self.files.state(job)
             if state is None or "plan" not in state:  # not finished, or damaged
                 began_with = self.checkpoint(job).initial_weights()
             elif state["plan"] == plan.fingerprint_of(job):
@@ -352,40 +254,3 @@ class RunDirectory:
                 f"in `{self.path}` began with; what was trained from the others is kept",
                 stacklevel=5,
             )
-
-    def _check_folder(self, job: Job) -> None:
-        folder = self.folder(job)
-        in_the_way = [
-            path
-            for path in (folder.parent, folder, (folder / CHECKPOINT).parent)
-            if path.exists() and not path.is_dir()
-        ]
-        in_the_way += [
-            folder / name
-            for name in (*CHECKED, "state.json", CHECKPOINT)
-            if (folder / name).is_dir()
-        ]
-        if in_the_way:
-            raise RunError(
-                f"Job `{job.name}` cannot be stored: `{in_the_way[0]}` is in the way",
-                fix="Remove it, or choose another `run_dir`",
-            )
-
-
-def _checksum_key(name: str) -> str:
-    return f"{Path(name).stem}_sha256"
-
-
-def _save_uncompiled(model: keras.Model, path: Path) -> None:
-    """Save architecture and weights; losses and optimizers of the user's need not be storable."""
-    compiled, model.compiled = model.compiled, False
-    try:
-        model.save(path)
-    finally:
-        model.compiled = compiled
-
-
-def _reason(error: OSError) -> str:
-    place = error.filename2 or error.filename
-    where = f", at `{place}`" if place else ""
-    return f"{type(error).__name__}: {error.strerror or error}{where}"

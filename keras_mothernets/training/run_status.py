@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_mothernets.errors import RunError
-from keras_mothernets.training.checkpoint import CheckpointFile
 from keras_mothernets.training.job import Job
+from keras_mothernets.training.job_files import CHECKED, JobFiles
 from keras_mothernets.training.lock import Writer
-from keras_mothernets.training.plan import Plan
-from keras_mothernets.training.run_directory import CHECKED, CHECKPOINT, RunDirectory
+from keras_mothernets.training.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -84,35 +83,34 @@ def read_status(path: str | os.PathLike[str]) -> RunStatus:
             f"There is no run in `{directory.path}`",
             expected="a folder that was the `run_dir` of a `fit`, with a `plan.json` in it",
         )
+    files = JobFiles(directory.path, plan)
     jobs: list[JobStatus] = []
     finished: set[str] = set()
     for job in plan.order():
-        jobs.append(_status(job, plan, directory, finished))
+        jobs.append(_status(job, files, finished))
         if jobs[-1].state == "finished":
             finished.add(job.name)
     return RunStatus(plan.method, directory.writer(), directory.stored_versions(), tuple(jobs))
 
 
-def _status(job: Job, plan: Plan, directory: RunDirectory, finished: Collection[str]) -> JobStatus:
-    fingerprint = plan.fingerprint_of(job)
-    row = directory.row(job) if _is_whole(job, directory, fingerprint) else None
+def _status(job: Job, files: JobFiles, finished: Collection[str]) -> JobStatus:
+    row = files.row(job) if _is_whole(job, files) else None
     if row is not None:
         done = (row.epochs, job.epochs, (), row.wall_seconds, row.metrics)
         return JobStatus(job.name, job.role, "finished", *done)
-    file = CheckpointFile(directory.folder(job) / CHECKPOINT, job, fingerprint)
-    if told := file.told("epochs", "wall_seconds"):
+    if told := files.checkpoint(job).told("epochs", "wall_seconds"):
         epochs = told["epochs"]
         so_far = (len(epochs), job.epochs, (), float(told["wall_seconds"]), _last(epochs))
         return JobStatus(job.name, job.role, "in progress", *so_far)
     waits_for = tuple(name for name in job.waits_for if name not in finished)
-    is_damaged = (directory.folder(job) / "state.json").exists()
+    is_damaged = (files.folder(job) / "state.json").exists()
     word = "damaged" if is_damaged else "waiting" if waits_for else "not begun"
     return JobStatus(job.name, job.role, word, 0, job.epochs, waits_for)
 
 
-def _is_whole(job: Job, directory: RunDirectory, fingerprint: str) -> bool:
-    is_ours = (directory.state(job) or {}).get("plan") == fingerprint
-    return is_ours and all((directory.folder(job) / name).is_file() for name in CHECKED)
+def _is_whole(job: Job, files: JobFiles) -> bool:
+    is_ours = (files.state(job) or {}).get("plan") == files.plan.fingerprint_of(job)
+    return is_ours and all((files.folder(job) / name).is_file() for name in CHECKED)
 
 
 def _last(epochs: list[dict[str, Any]]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import keras
 
@@ -11,6 +11,9 @@ from keras_mothernets.training.checkpoint import CheckpointFile
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.record import JobRecord
+
+if TYPE_CHECKING:
+    from keras_mothernets.training.job_files import JobFiles
 
 
 class Store(Protocol):
@@ -55,6 +58,15 @@ class Store(Protocol):
         """Whether saved networks stay in memory anyway."""
         ...
 
+    @property
+    def files(self) -> JobFiles | None:
+        """Where other processes may keep jobs; `None` if everything is in this one."""
+        ...
+
+    def note(self, record: JobRecord) -> None:
+        """Another process has kept a finished job in `files`."""
+        ...
+
 
 class MemoryStore:
     """Keeps everything in this process and loses it with the process.
@@ -65,6 +77,7 @@ class MemoryStore:
     """
 
     keeps_networks_in_memory = True
+    files = None
 
     def __init__(self) -> None:
         self._finished: dict[str, tuple[JobRecord, keras.Model]] = {}
@@ -82,6 +95,10 @@ class MemoryStore:
     def save(self, record: JobRecord, model: keras.Model) -> None:
         """Keep record and network."""
         self._finished[record.job.name] = (record, model)
+
+    def note(self, record: JobRecord) -> None:
+        """Does not happen: there is no folder."""
+        raise NotImplementedError
 
     def checkpoint(self, job: Job) -> None:
         """Nowhere: the process that could go on is gone with it."""

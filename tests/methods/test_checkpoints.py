@@ -468,7 +468,7 @@ class Fails(CheckpointFile):
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(tmp_path, monkeypatch):
-    monkeypatch.setattr("keras_mothernets.training.run_directory.CheckpointFile", Fails)
+    monkeypatch.setattr("keras_mothernets.training.job_files.CheckpointFile", Fails)
     with pytest.warns(UserWarning, match="epochs of job `a` cannot be kept.*No space left"):
         crash(DROPPED, tmp_path, crash=("a", 3))
     assert len(Crash.begun) == 4

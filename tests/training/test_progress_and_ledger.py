@@ -48,15 +48,45 @@ def test_lines_tell_job_epoch_metrics_and_time_left(capsys):
     assert len(lines) == 4
 
 
-def test_the_live_display_shows_jobs_and_metrics():
-    live = Live(PLAN)
-    live._bars.live.console = rich.console.Console(
+@pytest.fixture
+def live():
+    """A live display of a terminal, whose text is in `live.shown()`."""
+    display = Live(PLAN)
+    display._bars.live.console = rich.console.Console(
         file=io.StringIO(), force_terminal=True, width=100
     )
+
+    def shown():
+        display._bars.refresh()
+        return display._bars.console.file.getvalue()
+
+    display.shown = shown
+    return display
+
+
+def test_the_live_display_shows_jobs_and_metrics(live):
     play(live)
-    shown = live._bars.console.file.getvalue()
-    for part in ("all jobs", "a (member): finished already", "epoch 2/2 loss 0.5000", "2/2 done"):
-        assert part in shown
+    for part in ("all jobs", "a (member): finished already", "b (member): loss 0.5", "2/2 done"):
+        assert part in live.shown()
+
+
+def test_the_live_display_shows_all_jobs_under_way(live):
+    with live:
+        for job in JOBS:
+            live.begin_job(job)
+        for job, loss in zip(JOBS, (0.25, 0.75), strict=True):
+            live.end_step(job, 0, 2, {"loss": loss})
+        for part in ("epoch 1/2 loss 0.2500", "epoch 1/2 loss 0.7500", "0/2 done"):
+            assert part in live.shown()
+
+
+def test_epochs_that_are_done_again_are_not_counted_twice(live):
+    with live:
+        live.begin_job(JOBS[0])
+        live.end_epoch(JOBS[0], 0, {"loss": 0.5})
+        live.begin_job(JOBS[0])  # its worker was lost
+        live.resume_job(JOBS[0], 1)
+    assert live._clock.done == live._clock.total / 4
 
 
 def test_silence_is_silent(capsys):

@@ -23,7 +23,7 @@ from keras_mothernets.training import (
     LedgerRow,
     Plan,
     RunDirectory,
-    run_directory,
+    job_files,
 )
 from keras_mothernets.training.checked_json import checked_json, read_checked_json
 from keras_mothernets.training.files import replace_atomically, sha256_of, write_atomically
@@ -87,7 +87,7 @@ def test_the_stored_model_loads_in_plain_keras_without_the_users_loss(run):
     model.compile("adam", loss=lambda y_true, y_pred: keras.ops.mean(y_pred))
     run.save(record(), model)
     assert model.compiled
-    loaded = keras.saving.load_model(run.folder(JOB) / "model.keras")
+    loaded = keras.saving.load_model(run.files.folder(JOB) / "model.keras")
     assert not loaded.compiled
     np.testing.assert_equal(loaded.get_weights(), model.get_weights())
 
@@ -128,7 +128,7 @@ def other_number(folder):
 )
 def test_a_damaged_job_is_not_finished(run, damage):
     run.save(record(), network())
-    damage(run.folder(JOB))
+    damage(run.files.folder(JOB))
     with pytest.warns(UserWarning, match="vgg16: big.*damaged"):
         assert run.record(JOB) is None
 
@@ -159,7 +159,10 @@ def test_the_ledger_of_many_jobs_is_not_written_after_each_but_is_whole_at_the_e
 
 def test_what_a_killed_process_left_is_removed(run):
     run.save(record(), network())
-    left = [run.path / ".unfinished-1-plan.json", run.folder(JOB) / ".unfinished-2-model.keras"]
+    left = [
+        run.path / ".unfinished-1-plan.json",
+        run.files.folder(JOB) / ".unfinished-2-model.keras",
+    ]
     for path in left:
         path.write_text("half")
     again = opened_again(run)
@@ -180,7 +183,7 @@ def test_a_disk_that_is_full_is_named_with_the_job(run, monkeypatch):
     def fail(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run_directory, "replace_atomically", fail)
+    monkeypatch.setattr(job_files, "replace_atomically", fail)
     with pytest.raises(RunError, match="Job `vgg16: big` cannot be stored.*No space left"):
         run.save(record(), network())
 
@@ -274,7 +277,7 @@ def test_a_path_that_is_none_is_refused(path):
 
 def test_a_job_without_its_state_is_not_finished(run):
     run.save(record(), network())
-    (run.folder(JOB) / "state.json").unlink()
+    (run.files.folder(JOB) / "state.json").unlink()
     with pytest.warns(UserWarning, match="vgg16: big.* has a network, but its state.json is miss"):
         assert run.record(JOB) is None
 
@@ -287,16 +290,16 @@ def test_another_plan_is_refused_and_the_difference_named(run):
 
 def test_a_newer_state_is_refused(run):
     run.save(record(), network())
-    state = run.folder(JOB) / "state.json"
+    state = run.files.folder(JOB) / "state.json"
     values = read_checked_json(state, since=3)
-    state.write_bytes(checked_json({**values, "version": run_directory.STATE_VERSION + 1}))
+    state.write_bytes(checked_json({**values, "version": job_files.STATE_VERSION + 1}))
     with pytest.raises(RunError, match="newer"):
         run.record(JOB)
 
 
 def test_a_job_of_the_first_version_has_no_operations_and_no_memory(run):
     run.save(record(), network())
-    path = run.folder(JOB) / "state.json"
+    path = run.files.folder(JOB) / "state.json"
     state = json.loads(path.read_text())
     del state["sha256"]
     assert state["version"] == 3
