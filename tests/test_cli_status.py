@@ -95,7 +95,7 @@ def test_the_same_for_programs(run: RunDirectory, capsys: pytest.CaptureFixture[
 def test_a_job_of_another_plan_is_not_believed(
     run: RunDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (run.files.folder(A) / "state.json").replace(run.folder(C) / "state.json")
+    (run.files.folder(A) / "state.json").replace(run.files.folder(C) / "state.json")
     (run.files.folder(A) / "model.keras").unlink()
     assert main(["status", str(run.path), "--json"]) == 0
     states = {job["job"]: job["state"] for job in json.loads(capsys.readouterr().out)["jobs"]}
