@@ -5,14 +5,14 @@ from __future__ import annotations
 import abc
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import keras
 
 from keras_mothernets.ensembles.combine import check_alike, combine
-from keras_mothernets.errors import MotherNetsError, check_arguments, whole_number
+from keras_mothernets.errors import MotherNetsError, RunError, check_arguments, whole_number
 from keras_mothernets.graph import own_methods
 from keras_mothernets.member import Member, as_members
 from keras_mothernets.methods.design import Design, Schedule
@@ -21,12 +21,13 @@ from keras_mothernets.training.check_run import check_run, check_schedule
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.data import TrainingData, read_data
 from keras_mothernets.training.executor import Executor, Local
+from keras_mothernets.training.failures import check_on_failure
 from keras_mothernets.training.fingerprint import architecture_fingerprint
 from keras_mothernets.training.job import Job, Scratch, Start
 from keras_mothernets.training.losses import loss_specs
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.progress import make_progress
-from keras_mothernets.training.record import History
+from keras_mothernets.training.record import History, JobRecord
 from keras_mothernets.training.run_directory import RunDirectory
 from keras_mothernets.training.seeds import derive_seed
 from keras_mothernets.training.settings import CompileSettings
@@ -143,6 +144,7 @@ class Method(abc.ABC):
         verbose: str | int = "auto",
         run_dir: str | os.PathLike[str] | None = None,
         executor: Executor | None = None,
+        on_failure: str = "stop",
         **data_arguments: Any,
     ) -> History:
         """Train all members.
@@ -168,7 +170,13 @@ class Method(abc.ABC):
                 its last epoch, a finished one gives its result and trains nothing. A run of another
                 plan is refused; networks, data, settings, callbacks and the code of your own
                 functions belong to the plan. Other initial weights are only warned of.
-            executor: Runs the jobs; `Local()` by default.
+            executor: Runs the jobs: `km.Local()` by default, one after the other;
+                `km.Processes(n)` in several processes of this machine.
+            on_failure: What happens when a job fails. "stop" ends the run; what is finished stays
+                in `run_dir`. "skip" goes on: where the loss is no number any more, or has grown a
+                thousandfold, the job ends with its last good epoch, and if there is none, or
+                something else failed, it is left out, with those that wait for it. "retry" is the
+                same after three more tries, each with a half of the learning rate before.
             **data_arguments: `validation_data`, `validation_split`, `sample_weight`,
                 `class_weight`, `shuffle`, `steps_per_epoch`, `validation_steps`,
                 `validation_batch_size`, `validation_freq`, as in Keras.
@@ -179,10 +187,12 @@ class Method(abc.ABC):
         Raises:
             MotherNetsError: `compile` was not called, or an argument cannot be used.
             DataError: The data cannot be right, or do not fit a member.
-            RunError: The run directory cannot be used, or a job cannot go on.
+            RunError: The run directory cannot be used, or a job cannot go on, or no member is
+                finished.
         """
         if self._settings is None:
             raise MotherNetsError("`compile` comes before `fit`", fix="Call `compile` with a loss")
+        on_failure = check_on_failure(on_failure)
         executor = Local() if executor is None else executor
         _check_executor(executor)
         self._run = self._trained = None
@@ -190,15 +200,17 @@ class Method(abc.ABC):
         data = _read("fit", x, y, data_arguments)
         plan, context = self._prepare(data, epochs, batch_size, monitor, callbacks)
         assert context is not None, "`compile` was called"
-        context = replace(context, store=store, progress=make_progress(verbose, plan))
+        progress = make_progress(verbose, plan)
+        context = replace(context, store=store, progress=progress, on_failure=on_failure)
         check_run(plan, context)
         try:
             context.store.open(plan)
             records = executor.run(plan, context)
         finally:
             context.store.close()
+        _check_members(plan, records, context)
         self._run = (plan, context)
-        return History([records[job.name] for job in plan])
+        return History([records[job.name] for job in plan if job.name in records], context.failed)
 
     @property
     def member_names(self) -> list[str]:
@@ -206,8 +218,8 @@ class Method(abc.ABC):
         return [member.label for member in self._members]
 
     @property
-    def members(self) -> list[keras.Model]:
-        """The trained members, compiled, in the order in which they were given.
+    def finished_names(self) -> list[str]:
+        """Names of the members that `members` gives: all but those that were left out.
 
         Raises:
             MotherNetsError: `fit` has not finished.
@@ -216,9 +228,22 @@ class Method(abc.ABC):
             raise MotherNetsError(
                 "There are no trained members yet", fix="Call `compile` and `fit` first"
             )
+        return [name for name in self.member_names if name not in self._run[1].failed]
+
+    @property
+    def members(self) -> list[keras.Model]:
+        """The trained members, compiled, in the order in which they were given.
+
+        Those that were left out, as `history.failed` says, are not among them.
+
+        Raises:
+            MotherNetsError: `fit` has not finished.
+        """
         if self._trained is None:
+            finished = self.finished_names
+            assert self._run is not None, "there are finished ones"
             plan, context = self._run
-            self._trained = [context.trained(plan[member.label]) for member in self._members]
+            self._trained = [context.trained(plan[name]) for name in finished]
         return list(self._trained)
 
     def ensemble(
@@ -350,6 +375,11 @@ def _check_executor(executor: Any) -> None:
         )
 
 
+def _check_members(plan: Plan, records: Mapping[str, JobRecord], context: RunContext) -> None:
+    if not any(job.name in records for job in plan.members):
+        raise RunError("No member is finished", details="\n".join(context.failed.values()))
+
+
 def _check_training(members: Sequence[Member]) -> None:
     """Members are copied as plain models, so training of their own would be lost.
 
@@ -376,7 +406,7 @@ def _ensemble(
     assert method._run is not None, "there are members"
     settings = method._run[1].settings  # of the run; `compile` may have been called since
     named = [
-        Member(model, member.label) for model, member in zip(members, method._members, strict=True)
+        Member(model, name) for model, name in zip(members, method.finished_names, strict=True)
     ]
     specs = loss_specs(settings.loss, members[0])
     if how == "vote":

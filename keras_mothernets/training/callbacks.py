@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from keras_mothernets.errors import MotherNetsError, RunError
+from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.training.job import Job
 
 WRITES_ONE_FILE = (
@@ -34,34 +33,6 @@ class EpochOrder(keras.callbacks.Callback):
         """Draw the order of the epoch."""
         if hasattr(self.batches, "begin_epoch"):
             self.batches.begin_epoch(epoch)
-
-
-class StopOnBadLoss(keras.callbacks.Callback):
-    """Ends the run when a loss is no number any more; no later epoch can mend that.
-
-    Looks at the mean loss of an epoch, which is NaN as soon as one step's is.
-
-    Args:
-        job: The job, for the message.
-    """
-
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        self.job = job
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Check the loss.
-
-        Raises:
-            RunError: It is NaN or infinite.
-        """
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            raise RunError(
-                f"Job `{self.job.name}`: the loss became {loss} in epoch {epoch + 1}",
-                expected="a finite loss",
-                fix="Lower the learning rate, or clip gradients with the optimizer's `clipnorm`",
-            )
 
 
 class EpochLogs(keras.callbacks.Callback):

@@ -34,6 +34,9 @@ class RunContext:
         store: Where finished jobs are kept.
         progress: The display.
         taught: What teachers say to all examples, by teacher; filled by the jobs that need it.
+        on_failure: What happens when a job fails: "stop", "skip" or "retry", see `failures.py`.
+        keeps_last_good: Whether a job whose loss goes bad ends with its last good epoch.
+        failed: Why jobs were left out, by name; filled by the executor.
     """
 
     networks: Mapping[str, keras.Model]
@@ -44,6 +47,9 @@ class RunContext:
     store: Store = field(default_factory=MemoryStore)
     progress: Progress = field(default_factory=Silent)
     taught: dict[str, np.ndarray] = field(default_factory=dict)
+    on_failure: str = "stop"
+    keeps_last_good: bool = False
+    failed: dict[str, str] = field(default_factory=dict)
 
     def described(self, job: Job) -> Job:
         """The job with what is its own in words: optimizer, callbacks, initial weights.

@@ -9,10 +9,10 @@ from typing import Protocol
 import keras
 
 from keras_mothernets.training.context import RunContext
+from keras_mothernets.training.failures import JobFailed, leave_out_all, train_or_fail, waiting_for
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.record import JobRecord
-from keras_mothernets.training.train_job import train_job
 
 
 class Executor(Protocol):
@@ -26,7 +26,8 @@ class Executor(Protocol):
             context: Networks, data, settings, and the store, opened for this plan.
 
         Returns:
-            The record of every job by its name. The trained networks are in the store.
+            The record of every finished job by its name. The trained networks are in the store;
+            why jobs were left out is in the context's `failed`.
 
         Raises:
             RunError: A job cannot go on; the finished ones stay in the store.
@@ -47,20 +48,31 @@ class Local:
         mothers: dict[str, keras.Model] = {}
         with context.progress:
             for job in plan.order():
+                if job.name in context.failed:
+                    continue
                 record = context.store.record(job)
                 was_finished = record is not None
-                if record is None:
-                    context.progress.begin_job(job)
-                    record, model = train_job(job, context, _mother(job, plan, context, mothers))
-                    context.store.save(record, model)
-                    mothers[job.name] = model
-                    del model
+                try:
+                    record = record or _train(job, plan, context, mothers)
+                except JobFailed as error:
+                    leave_out_all(waiting_for(job, plan), error, plan, context)
+                    continue
                 records[job.name] = record
                 context.progress.end_job(record, was_finished)
-                mothers = {n: model for n, model in mothers.items() if plan.is_needed(n, records)}
+                done = records.keys() | context.failed.keys()
+                mothers = {n: model for n, model in mothers.items() if plan.is_needed(n, done)}
                 if not was_finished:
                     gc.collect()  # models are cyclic; the next one needs the memory now
         return records
+
+
+def _train(job: Job, plan: Plan, context: RunContext, mothers: dict[str, keras.Model]) -> JobRecord:
+    """Train a job and keep it; its network is put among the mothers."""
+    context.progress.begin_job(job)
+    record, model = train_or_fail(job, context, _mother(job, plan, context, mothers))
+    context.store.save(record, model)
+    mothers[job.name] = model
+    return record
 
 
 def _mother(

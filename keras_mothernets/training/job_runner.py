@@ -12,12 +12,12 @@ from typing import Any
 import keras
 
 from keras_mothernets.training.context import RunContext
+from keras_mothernets.training.failures import train_or_fail
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.job_files import JobFiles
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.progress import Progress, Silent
 from keras_mothernets.training.record import JobRecord
-from keras_mothernets.training.train_job import train_job
 
 SECONDS_BETWEEN_STEPS = 0.5  # that are told
 
@@ -133,9 +133,10 @@ class JobRunner:
             That it is finished, or why it failed.
         """
         try:
-            record, model = train_job(job := self._plan[name], self._context, self._mother(name))
+            job, mother = self._plan[name], self._mother(name)
+            record, model = train_or_fail(job, self._context, mother)
             self._store.save(record, model)
-            del model, job
+            del model, mother
         except Exception as error:  # it is for the process that asked to judge
             return Told("failed", name, (error, traceback.format_exc()))
         finally:

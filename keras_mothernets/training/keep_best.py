@@ -68,6 +68,18 @@ def kept_epoch(callbacks: Sequence[keras.callbacks.Callback]) -> int | None:
     return epoch
 
 
+def give_back_best(callbacks: Sequence[keras.callbacks.Callback], model: keras.Model) -> None:
+    """Give a network the weights of its best epoch, where a training did not come to its end.
+
+    Args:
+        callbacks: The callbacks of the training.
+        model: The network; left as it is if no callback would go back to an earlier epoch.
+    """
+    for callback in callbacks:
+        if _restores_best(callback) and callback.best_weights is not None:
+            model.set_weights(callback.best_weights)
+
+
 def check_monitor(monitor: str, model: keras.Model) -> None:
     """A job must have the metric, and Keras must know whether more of it is better.
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from keras_mothernets.errors import RunError, whole_number
 from keras_mothernets.training.context import RunContext
+from keras_mothernets.training.failures import JobFailed, leave_out_all
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.job_files import JobFiles
 from keras_mothernets.training.job_runner import Told
@@ -82,7 +83,7 @@ class Processes:
                     pack(plan, context).write(package)
                     with Pool(count, (str(package), str(files.path), self.threads)) as pool:
                         records |= self._run(plan, context, files, pool, records)
-        return {job.name: records[job.name] for job in plan}
+        return records
 
     def _run(
         self,
@@ -102,9 +103,13 @@ class Processes:
                 context.progress.begin_job(job)
             for job, told in pool.wait():
                 if told is None:
-                    self._check_tries(job, scheduler.fail(job.name), pool)
+                    given_up = scheduler.fail(job.name)
+                    if given_up:
+                        error = self._lost(job, pool, context)
+                        leave_out_all(given_up, error, plan, context)
                 elif told.event == "failed":
-                    raise_again(told)
+                    error = failure_of(told)
+                    leave_out_all(scheduler.give_up(job.name), error, plan, context)
                 elif told.event == "finished":
                     records[job.name] = _keep(told, context, files)
                     scheduler.finish(job.name)
@@ -112,27 +117,36 @@ class Processes:
                     told.show(job, context.progress)
         return records
 
-    def _check_tries(self, job: Job, given_up: tuple[str, ...], pool: Pool) -> None:
-        if given_up:
-            raise RunError(
-                f"Job `{job.name}` cannot go on: its worker process died {self.tries} times",
-                received=f"the last time {pool.last_end}",
-                fix="Look at the memory that it needs, or use fewer workers; finished jobs and"
-                " epochs in the run directory are kept",
-            )
+    def _lost(self, job: Job, pool: Pool, context: RunContext) -> JobFailed:
+        """Why a job is left out whose workers all died.
+
+        Raises:
+            RunError: The run shall stop.
+        """
+        error = RunError(
+            f"Job `{job.name}` cannot go on: its worker process died {self.tries} times",
+            received=f"the last time {pool.last_end}",
+            fix="Look at the memory that it needs, or use fewer workers; finished jobs and"
+            " epochs in the run directory are kept",
+        )
+        if context.on_failure == "stop":
+            raise error
+        return JobFailed(f"Job `{job.name}` is left out: {error}")
 
 
-def raise_again(told: Told) -> None:
-    """Raise here what failed in another process.
+def failure_of(told: Told) -> JobFailed:
+    """What failed in another process, if the others go on without it.
 
     Args:
-        told: What it said.
+        told: What was said of it.
 
     Raises:
-        MotherNetsError: What it was; the place in the other process stands behind it.
+        Exception: The run shall stop; the place in the other process stands behind it.
     """
     error, place = told.values
-    raise error from RuntimeError(f"in a worker process:\n{place}")
+    if not isinstance(error, JobFailed):
+        raise error from RuntimeError(f"in a worker process:\n{place}")
+    return error
 
 
 def _finished(plan: Plan, context: RunContext) -> dict[str, JobRecord]:

@@ -47,6 +47,9 @@ class Progress(Protocol):
     def end_job(self, record: JobRecord, was_finished: bool) -> None:
         """A job has ended, or was found finished."""
 
+    def fail_job(self, job: Job, why: str) -> None:
+        """A job has failed, and the others go on without it."""
+
 
 class Silent:
     """Shows nothing."""
@@ -70,6 +73,9 @@ class Silent:
         """Nothing."""
 
     def end_job(self, record: JobRecord, was_finished: bool) -> None:
+        """Nothing."""
+
+    def fail_job(self, job: Job, why: str) -> None:
         """Nothing."""
 
 
@@ -108,6 +114,11 @@ class Lines(Silent):
         self._clock.finish(record.job, was_finished)
         if was_finished:
             print(f"{self._title(record.job)} is finished already")
+
+    def fail_job(self, job: Job, why: str) -> None:
+        """Say why."""
+        self._clock.finish(job, True)
+        print(f"{self._title(job)} {why}")
 
     def _title(self, job: Job) -> str:
         return f"[{self._numbers[job.name]}/{len(self._numbers)}] {job.name}:"
@@ -177,6 +188,14 @@ class Live(Silent):
             self._bars.remove_task(self._ones.pop(record.job.name))
         how = "finished already" if was_finished else metrics_text(record.row.metrics)
         self._bars.console.print(f"{record.job.name} ({record.job.role}): {how}", highlight=False)
+        self._show()
+
+    def fail_job(self, job: Job, why: str) -> None:
+        """Leave one line behind in place of its bar."""
+        self._clock.finish(job, True)
+        if job.name in self._ones:
+            self._bars.remove_task(self._ones.pop(job.name))
+        self._bars.console.print(why, highlight=False)
         self._show()
 
     def _show_epochs(self, job: Job, epochs: int, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from keras_mothernets.training.job import Job
@@ -29,7 +29,8 @@ class History:
     """What `fit` gives back: every job's curves, and the ledger.
 
     Args:
-        records: Records of all jobs.
+        records: Records of all finished jobs.
+        failed: See below.
 
     Attributes:
         history: As in Keras, a dict from names to lists with one value per epoch. The names
@@ -37,6 +38,7 @@ class History:
             of no epochs has empty lists.
         jobs: The same by job: `history.jobs["vgg16"]["val_accuracy"]`.
         ledger: Costs and results, one row per job.
+        failed: Why jobs were left out, by name, where `on_failure` says to go on without them.
 
     Example:
         >>> job = Job("vgg16", "member", "vgg16")
@@ -45,7 +47,9 @@ class History:
         {'vgg16/loss': [0.7, 0.5]}
     """
 
-    def __init__(self, records: Sequence[JobRecord]) -> None:
+    def __init__(
+        self, records: Sequence[JobRecord], failed: Mapping[str, str] | None = None
+    ) -> None:
         metrics = dict.fromkeys(metric for record in records for metric in record.history)
         self.jobs: dict[str, dict[str, list[float]]] = {
             record.job.name: record.history or {metric: [] for metric in metrics}
@@ -57,6 +61,8 @@ class History:
             for metric, values in history.items()
         }
         self.ledger = Ledger(record.row for record in records)
+        self.failed = dict(failed or {})
 
     def __repr__(self) -> str:
-        return f"History of {len(self.jobs)} jobs: {', '.join(self.jobs)}"
+        without = f"; without {', '.join(self.failed)}" if self.failed else ""
+        return f"History of {len(self.jobs)} jobs: {', '.join(self.jobs)}{without}"

@@ -134,6 +134,21 @@ class Scheduler:
             return ()
         return self._give_up(name)
 
+    def give_up(self, name: str) -> tuple[str, ...]:
+        """A job that had begun is not tried again, and none that waits for it.
+
+        Args:
+            name: Name of the job.
+
+        Returns:
+            Names of the jobs that are given up now, in the order of the plan.
+
+        Raises:
+            RunError: It has not begun.
+        """
+        self._end(name)
+        return self._give_up(name)
+
     def _end(self, name: str) -> None:
         if name not in self._running:
             raise RunError(

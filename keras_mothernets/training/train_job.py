@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,11 +15,12 @@ from keras_mothernets.errors import MotherNetsError, RunError, reason_of
 from keras_mothernets.graph import copy_variables, training_flops
 from keras_mothernets.training.branched import context_of
 from keras_mothernets.training.callback_states import CallbackStates
-from keras_mothernets.training.callbacks import EpochLogs, EpochOrder, StopOnBadLoss
+from keras_mothernets.training.callbacks import EpochLogs, EpochOrder
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.distillation import Student, as_student, fit_arguments_of
 from keras_mothernets.training.job import Hatch, Job
-from keras_mothernets.training.keep_best import keep_best, kept_epoch
+from keras_mothernets.training.keep_best import give_back_best, keep_best, kept_epoch
+from keras_mothernets.training.last_good import BadLoss, StopOnBadLoss, check_weights
 from keras_mothernets.training.ledger_row import LedgerRow
 from keras_mothernets.training.meter import Meter
 from keras_mothernets.training.progress import ReportSteps
@@ -45,8 +47,9 @@ def train_job(
         The record, and the trained network, compiled anew so that it holds no optimizer state.
 
     Raises:
-        RunError: The hatched network is not its mother's equal, the loss or the weights are no
-            numbers any more, or something else fails on the way; the job is named.
+        BadLoss: The loss or the weights are no numbers any more, or the loss explodes.
+        RunError: The hatched network is not its mother's equal, or something else fails on the
+            way; the job is named.
     """
     with errors_of(job):
         context = context_of(context, job)
@@ -100,21 +103,6 @@ def errors_of(job: Job) -> Iterator[None]:
         ) from error
 
 
-def check_weights(job: Job, model: keras.Model) -> None:
-    """Weights must be numbers; some activations hide from the loss that they are not.
-
-    Raises:
-        RunError: They are not.
-    """
-    for weight in model.trainable_weights:
-        if not bool(keras.ops.all(keras.ops.isfinite(weight.value))):
-            raise RunError(
-                f"Job `{job.name}`: the weights became NaN or infinite, at `{weight.path}`",
-                expected="finite weights",
-                fix="Look for NaN in the data, or lower the learning rate",
-            )
-
-
 @dataclass(frozen=True)
 class Fitted:
     """What came of `keras.Model.fit`.
@@ -150,17 +138,26 @@ def fit_job(
     # First, so that it takes the weights as they were validated, and those of the user that
     # look at the end of the training, or change the weights there, come after it.
     own = [*keep_best(job, own, model.optimizer), *own]
+    good = StopOnBadLoss(job, logs, keeps=context.keeps_last_good)
     callbacks = [
         LastLogs(logs.epochs),
         EpochOrder(arguments["x"]),
-        StopOnBadLoss(job),
+        good,
         *own,
         logs,
         *_keepers(job, context, started, own, logs, meter),
         ReportSteps(context.progress, job),
     ]
     begin = first_epoch(job, checkpoint)
-    model.fit(**arguments, initial_epoch=begin, epochs=job.epochs, callbacks=callbacks, verbose=0)
+    try:
+        model.fit(
+            **arguments, initial_epoch=begin, epochs=job.epochs, callbacks=callbacks, verbose=0
+        )
+    except BadLoss as error:
+        if not good.give_back():
+            raise
+        give_back_best(own, model)
+        warnings.warn(f"{error.problem}; it ends as it was before", stacklevel=2)
     accumulated = getattr(model.optimizer, "gradient_accumulation_steps", None) or 1
     steps = int(model.optimizer.iterations) * accumulated
     return Fitted(

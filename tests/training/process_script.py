@@ -80,14 +80,14 @@ def members():
     return [network(name, each) for name, each in widths.items()]
 
 
-def train(method, executor=None, run_dir=None, callbacks=None, **settings):
+def train(method, executor=None, run_dir=None, callbacks=None, on_failure="stop", **settings):
     x, y = load_digits(return_X_y=True)
     x = (x[:600] / 16).reshape(-1, 8, 8, 1).astype("float32")
     settings = {"optimizer": optimizer, **settings}
     method.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"], **settings)
     history = method.fit(
         x, y[:600], epochs=3, validation_split=0.1, executor=executor, run_dir=run_dir,
-        callbacks=callbacks, verbose=0,
+        callbacks=callbacks, on_failure=on_failure, verbose=0,
     )  # fmt: skip
     weights = {
         f"{model.name}/{number}": array
@@ -149,14 +149,32 @@ def diverge(folder):
     """The loss becomes NaN."""
     yield from train(
         km.FullData(members()), km.Processes(2, threads=1), folder / "run", optimizer="sgd",
-        callbacks=lambda job: [_Spoil()] if job.name == "deep" else [],
+        callbacks=lambda job: [_Spoil(1)] if job.name == "deep" else [],
     ).items()  # fmt: skip
 
 
+def leave_out(folder):
+    """The others go on without one that loses its worker twice, and one that fails."""
+    for number in range(2):
+        (folder / f"deep-{number}").touch()
+
+    def callbacks(job):
+        return [_Spoil(0)] if job.name == "wide" else [DiesOnce(job.name, folder)]
+
+    executor = km.Processes(2, threads=1, tries=2)
+    method = km.FullData(members())
+    yield from train(method, executor, folder / "run", callbacks, on_failure="skip").items()
+    yield "failed", np.array([f"{name}: {why}" for name, why in method._run[1].failed.items()])
+
+
 class _Spoil(keras.callbacks.Callback):
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
     def on_epoch_begin(self, epoch, logs=None):
-        if epoch == 1:
-            first = self.model.trainable_variables[0]
+        if epoch == self.epoch:
+            first = self.model.trainable_variables[-2]
             first.assign(first * float("nan"))
 
 

@@ -68,8 +68,18 @@ def test_a_job_that_always_loses_its_worker_is_named(tmp_path):
 def test_what_fails_in_a_worker_is_raised_with_its_place(tmp_path):
     results, said = call("diverge", tmp_path)
     assert not results
-    assert "RunError: Job `deep`: the loss became nan in epoch 2" in said
+    assert "BadLoss: Job `deep`: the loss became nan in epoch 2" in said
     assert "in a worker process" in said
+
+
+@pytest.mark.slow
+def test_the_others_go_on_without_those_that_fail(tmp_path):
+    results, said = call("leave_out", tmp_path)
+    assert results, said
+    assert {name.split("/")[0] for name in results} == {"small", "failed"}
+    deep, wide = sorted(results["failed"])
+    assert deep.startswith("deep: Job `deep` is left out: Job `deep` cannot go on: its worker")
+    assert wide.startswith("wide: Job `wide` is left out: Job `wide`: the loss became nan")
 
 
 @pytest.mark.slow
