@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         max_deviation,
         widen,
     )
-    from keras_mothernets.training import Local, Processes
+    from keras_mothernets.training import Local, Processes, TensorBoard
 
 __version__ = "0.1.0"
 
@@ -76,6 +76,7 @@ __all__ = [
     "RunError",
     "SnapshotEnsemble",
     "SurgeryError",
+    "TensorBoard",
     "TreeNets",
     "calibrate",
     "can_hatch",
@@ -122,7 +123,7 @@ _HOMES = {
     ),
     "mothernet": ("mothernet",),
     "rules": ("Rule", "register_rule"),
-    "training": ("Local", "Processes"),
+    "training": ("Local", "Processes", "TensorBoard"),
     "surgery": (
         "can_hatch",
         "deepen",

@@ -39,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         >>> main(["train", "v5", "no_such_data"])
         2
     """
+    argv = sys.argv[1:] if argv is None else list(argv)
     arguments = build_parser().parse_args(argv)
+    arguments.argv = argv
     # TensorFlow's notices, about its start and about tracing one network after the other, say
     # nothing about the user's run.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -77,6 +79,8 @@ def _without_notices() -> Iterator[None]:
 
 def _how_to_go_on(arguments: argparse.Namespace) -> str:
     keeps = hasattr(arguments, "out")  # a comparison always does
+    if arguments.command == "resume":
+        return "The same command goes on where it stopped."
     if not keeps and not hasattr(arguments, "run_dir"):
         return "Nothing was kept."
     if not keeps and arguments.run_dir is None:

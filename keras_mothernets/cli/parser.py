@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     _add_inspect(commands)
     _add_status(commands)
+    _add_resume(commands)
     return parser
 
 
@@ -238,6 +239,21 @@ def _add_results(train: argparse.ArgumentParser) -> None:
     add(
         "--run-dir", type=Path, help="folder that keeps the run, so that it can go on after a crash"
     )
+    add(
+        "--workers",
+        type=at_least(1),
+        metavar="N",
+        default=1,
+        help="processes that train jobs side by side (1)",
+    )
+    add(
+        "--on-failure",
+        choices=["stop", "skip", "retry"],
+        default="stop",
+        help="when a job fails: stop the run (default), skip the job, or retry it with lower "
+        "learning rates",
+    )
+    add("--tensorboard", type=Path, metavar="DIR", help="where to log every job for TensorBoard")
     add("--output", type=Path, help="where to save the ensemble: a .keras file")
     add("--plot", type=Path, help="where to write a picture of the run")
     add("--dry-run", action="store_true", help="print the plan and train nothing")
@@ -280,6 +296,16 @@ def _add_status(commands: argparse._SubParsersAction) -> None:
     )
     status.add_argument("run", type=Path, metavar="RUN", help="the folder given as --run-dir")
     status.add_argument("--json", action="store_true", help="print it for programs")
+
+
+def _add_resume(commands: argparse._SubParsersAction) -> None:
+    resume = commands.add_parser(
+        "resume",
+        help="go on with a run of train that was stopped",
+        description="Call `train` once more as it was called for this run directory: finished jobs "
+        "are not trained again, and one that was under way goes on after its last epoch.",
+    )
+    resume.add_argument("run", type=Path, metavar="RUN", help="the folder given as --run-dir")
 
 
 def at_least(smallest: int) -> Callable[[str], int]:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_mothernets import datasets, reporting
+from keras_mothernets.cli.kept_command import keeping_command
 from keras_mothernets.cli.sources import (
     check_classes,
     check_source,
@@ -19,7 +20,7 @@ from keras_mothernets.datasets import Dataset
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.member import Member
 from keras_mothernets.methods import Method, MotherNets
-from keras_mothernets.training import History
+from keras_mothernets.training import History, Processes, TensorBoard
 from keras_mothernets.training.files import check_writable
 from keras_mothernets.training.optimizers import LEARNING_RATES, OptimizerOfJob
 
@@ -41,6 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
         MotherNetsError: Something does not fit, or a file cannot be written.
     """
     _check(arguments)
+    tensorboard = TensorBoard(arguments.tensorboard) if arguments.tensorboard else None
     data = datasets.load(
         arguments.dataset,
         data_dir=arguments.data_dir,
@@ -63,13 +65,17 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         print(method.plan(data.x_train, data.y_train, **training))
         return
-    history = method.fit(
-        data.x_train,
-        data.y_train,
-        validation_data=(data.x_val, data.y_val) if len(data.x_val) else None,
-        run_dir=arguments.run_dir,
-        **training,
-    )
+    with keeping_command(arguments):
+        history = method.fit(
+            data.x_train,
+            data.y_train,
+            validation_data=(data.x_val, data.y_val) if len(data.x_val) else None,
+            run_dir=arguments.run_dir,
+            executor=Processes(arguments.workers) if arguments.workers > 1 else None,
+            on_failure=arguments.on_failure,
+            callbacks=tensorboard,
+            **training,
+        )
     _report(arguments, method, history, data)
 
 

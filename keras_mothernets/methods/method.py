@@ -24,14 +24,15 @@ from keras_mothernets.training.executor import Executor, Local
 from keras_mothernets.training.failures import check_on_failure
 from keras_mothernets.training.fingerprint import architecture_fingerprint
 from keras_mothernets.training.job import Job, Scratch, Start
+from keras_mothernets.training.log_file import LogFile, Several
 from keras_mothernets.training.losses import loss_specs
 from keras_mothernets.training.plan import Plan
-from keras_mothernets.training.progress import make_progress
+from keras_mothernets.training.progress import Progress, make_progress
 from keras_mothernets.training.record import History, JobRecord
 from keras_mothernets.training.run_directory import RunDirectory
 from keras_mothernets.training.seeds import derive_seed
 from keras_mothernets.training.settings import CompileSettings
-from keras_mothernets.training.store import MemoryStore
+from keras_mothernets.training.store import MemoryStore, Store
 
 # What of a `keras.Model` decides how it is trained and evaluated.
 _TRAINING = (
@@ -189,6 +190,7 @@ class Method(abc.ABC):
             DataError: The data cannot be right, or do not fit a member.
             RunError: The run directory cannot be used, or a job cannot go on, or no member is
                 finished.
+            KeyboardInterrupt: After Ctrl-C, at the next step; what is kept is not hurt.
         """
         if self._settings is None:
             raise MotherNetsError("`compile` comes before `fit`", fix="Call `compile` with a loss")
@@ -196,18 +198,15 @@ class Method(abc.ABC):
         executor = Local() if executor is None else executor
         _check_executor(executor)
         self._run = self._trained = None
-        store = MemoryStore() if run_dir is None else RunDirectory(run_dir)
+        store: Store = MemoryStore() if run_dir is None else RunDirectory(run_dir)
         data = _read("fit", x, y, data_arguments)
         plan, context = self._prepare(data, epochs, batch_size, monitor, callbacks)
         assert context is not None, "`compile` was called"
-        progress = make_progress(verbose, plan)
-        context = replace(context, store=store, progress=progress, on_failure=on_failure)
+        context = replace(
+            context, store=store, progress=_display(verbose, plan, store), on_failure=on_failure
+        )
         check_run(plan, context)
-        try:
-            context.store.open(plan)
-            records = executor.run(plan, context)
-        finally:
-            context.store.close()
+        records = _execute(executor, plan, context)
         _check_members(plan, records, context)
         self._run = (plan, context)
         return History([records[job.name] for job in plan if job.name in records], context.failed)
@@ -364,6 +363,36 @@ def _monitor(choice: Any, data: TrainingData) -> str:
             received=repr(choice),
         )
     return "" if choice is None or data.validation is None else choice
+
+
+def _display(verbose: str | int, plan: Plan, store: Store) -> Progress:
+    """The display, and with a run directory its log."""
+    shown = make_progress(verbose, plan)
+    if not isinstance(store, RunDirectory):
+        return shown
+    return Several([shown, LogFile(store.path / "log.txt")])
+
+
+def _execute(executor: Executor, plan: Plan, context: RunContext) -> Mapping[str, JobRecord]:
+    """Run a plan, until it ends or the user stops it.
+
+    Raises:
+        KeyboardInterrupt: The user stops it; the message says how to go on.
+    """
+    try:
+        context.store.open(plan)
+        with context.interrupt:
+            return executor.run(plan, context)
+    except KeyboardInterrupt:
+        path = getattr(context.store, "path", None)
+        how = (
+            "Nothing is kept without a `run_dir`"
+            if path is None
+            else f"Call `fit` again with `run_dir={str(path)!r}`: it goes on after the last epoch"
+        )
+        raise KeyboardInterrupt(f"Stopped. {how}.") from None
+    finally:
+        context.store.close()
 
 
 def _check_executor(executor: Any) -> None:

@@ -17,6 +17,7 @@ from keras_mothernets.training.schedule import Scheduler
 from keras_mothernets.training.seeds import derive_seed, seed_random_layers
 from keras_mothernets.training.settings import CompileSettings
 from keras_mothernets.training.store import MemoryStore, Store
+from keras_mothernets.training.tensorboard import TensorBoard
 from keras_mothernets.training.train_job import train_job
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Scratch",
     "SecondsModel",
     "Store",
+    "TensorBoard",
     "TrainingData",
     "derive_seed",
     "make_progress",

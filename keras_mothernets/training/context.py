@@ -15,6 +15,7 @@ from keras_mothernets.training.callbacks import callbacks_of
 from keras_mothernets.training.data import TrainingData
 from keras_mothernets.training.describe import describe, describe_callbacks
 from keras_mothernets.training.fingerprint import weights_fingerprint
+from keras_mothernets.training.interrupt import Interrupt
 from keras_mothernets.training.job import Job, Scratch
 from keras_mothernets.training.progress import Progress, Silent
 from keras_mothernets.training.settings import CompileSettings, is_job_function
@@ -37,6 +38,7 @@ class RunContext:
         on_failure: What happens when a job fails: "stop", "skip" or "retry", see `failures.py`.
         keeps_last_good: Whether a job whose loss goes bad ends with its last good epoch.
         failed: Why jobs were left out, by name; filled by the executor.
+        interrupt: Knows whether the user wants to stop.
     """
 
     networks: Mapping[str, keras.Model]
@@ -50,6 +52,7 @@ class RunContext:
     on_failure: str = "stop"
     keeps_last_good: bool = False
     failed: dict[str, str] = field(default_factory=dict)
+    interrupt: Interrupt = field(default_factory=Interrupt)
 
     def described(self, job: Job) -> Job:
         """The job with what is its own in words: optimizer, callbacks, initial weights.

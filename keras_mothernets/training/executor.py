@@ -68,6 +68,7 @@ class Local:
 
 def _train(job: Job, plan: Plan, context: RunContext, mothers: dict[str, keras.Model]) -> JobRecord:
     """Train a job and keep it; its network is put among the mothers."""
+    context.interrupt.check()
     context.progress.begin_job(job)
     record, model = train_or_fail(job, context, _mother(job, plan, context, mothers))
     context.store.save(record, model)

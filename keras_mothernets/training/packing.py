@@ -28,6 +28,7 @@ from keras_mothernets.graph import PortableModel, names_without_decay
 from keras_mothernets.rules import register_rule, registered_rules
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.fresh import classes_inside, tells_its_config, with_inner
+from keras_mothernets.training.interrupt import Interrupt
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.progress import Silent
 from keras_mothernets.training.store import MemoryStore
@@ -89,7 +90,9 @@ def pack(plan: Plan, context: RunContext) -> Package:
     Raises:
         MotherNetsError: Something cannot be sent to another process.
     """
-    alone = replace(context, store=MemoryStore(), progress=Silent(), taught={})
+    alone = replace(
+        context, store=MemoryStore(), progress=Silent(), interrupt=Interrupt(), taught={}, failed={}
+    )
     arrays: list[Any] = []
     stream = io.BytesIO()
     try:

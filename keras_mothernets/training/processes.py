@@ -26,6 +26,7 @@ from keras_mothernets.training.record import JobRecord
 from keras_mothernets.training.schedule import Scheduler
 
 SECONDS_TO_END = 5.0  # that a worker is given before it is killed
+PATIENCE = 0.2  # seconds; so soon Ctrl-C is seen
 
 
 class Processes:
@@ -96,6 +97,7 @@ class Processes:
         scheduler = Scheduler(plan, done=done, tries=self.tries)
         records: dict[str, JobRecord] = {}
         while not scheduler.has_ended:
+            context.interrupt.check()
             for worker in pool.idle():
                 if (job := scheduler.begin()) is None:
                     break
@@ -262,12 +264,12 @@ class Pool:
         return [worker for worker in self._workers if worker.job is None]
 
     def wait(self) -> Iterator[tuple[Job, Told | None]]:
-        """Wait until a worker says something.
+        """Wait until a worker says something, or a little while.
 
         Yields:
             Its job, and what it says; `None` if it has died.
         """
-        heard: list[Any] = wait([worker.connection for worker in self._workers])
+        heard: list[Any] = wait([worker.connection for worker in self._workers], PATIENCE)
         for worker in [each for each in self._workers if each.connection in heard]:
             job, told = worker.job, worker.hear()
             if told is None:

@@ -6,6 +6,8 @@
     ledger.csv                 costs and results of the finished jobs, from their `state.json`; of
                                hundreds, the last hundredth may be missing until the run ends or
                                is opened again
+    log.txt                    a line with date and time for all that happened
+    command.json               of a run of the console command: how it was called
     jobs/<job>/model.keras     the trained network, uncompiled
     jobs/<job>/history.csv     one line per epoch
     jobs/<job>/state.json      written last: the job is done when this says so and the

@@ -18,6 +18,7 @@ from keras_mothernets.training.callback_states import CallbackStates
 from keras_mothernets.training.callbacks import EpochLogs, EpochOrder
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.distillation import Student, as_student, fit_arguments_of
+from keras_mothernets.training.interrupt import StopWhenAsked
 from keras_mothernets.training.job import Hatch, Job
 from keras_mothernets.training.keep_best import give_back_best, keep_best, kept_epoch
 from keras_mothernets.training.last_good import BadLoss, StopOnBadLoss, check_weights
@@ -147,6 +148,7 @@ def fit_job(
         logs,
         *_keepers(job, context, started, own, logs, meter),
         ReportSteps(context.progress, job),
+        StopWhenAsked(context.interrupt),
     ]
     begin = first_epoch(job, checkpoint)
     try:
