@@ -12,9 +12,9 @@ import keras
 from keras_mothernets.errors import SurgeryError, naming
 from keras_mothernets.graph import (
     Architecture,
+    Seeded,
     build,
     read,
-    seeded,
 )
 from keras_mothernets.member import as_members
 from keras_mothernets.rules import check_rules
@@ -74,7 +74,7 @@ def mothernet(members: Sequence[Any], *, name: str = "mothernet", seed: int = 0)
     entries = as_members(members)
     architectures = [read_member(entry.label, entry.model) for entry in entries]
     common = common_architecture(architectures, name=name)
-    model = build(common, name=name, edit=lambda config: seeded(config, seed))
+    model = build(common, name=name, edit=Seeded(seed))
     copy_given(entries, architectures, common, model)
     return model
 

@@ -221,3 +221,25 @@ def test_same_architecture_looks_at_everything_but_names_and_weights() -> None:
     assert not same_architecture(one, chain(unit, unit).build("deeper"))
     form = chain(Unit("conv", size=4, activation="gelu", norm=True, form="operation"))
     assert same_architecture(one, form.build("as an operation"))
+
+
+def test_equal_members_have_equal_mothers_however_their_layers_are_named() -> None:
+    """Keras numbers unnamed layers by how many the process has made before."""
+
+    def make() -> list[keras.Model]:
+        return [
+            keras.Sequential(
+                [keras.Input((4,)), keras.layers.Dense(width, "relu"), keras.layers.Dense(2)]
+            )
+            for width in (3, 5)
+        ]
+
+    first, second = mothernet(make(), seed=1), mothernet(make(), seed=1)
+    assert [layer.name for layer in first.layers] != [layer.name for layer in second.layers]
+    for mine, theirs in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert not np.array_equal(first.get_weights()[0], mothernet(make(), seed=2).get_weights()[0])
+    small, large = make()
+    hatched = [hatch(small, each, seed=1, new_channels="fresh") for each in (large, make()[1])]
+    for mine, theirs in zip(*(model.get_weights() for model in hatched), strict=True):
+        np.testing.assert_array_equal(mine, theirs)

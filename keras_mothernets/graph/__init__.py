@@ -12,12 +12,12 @@ from keras_mothernets.graph.architecture import (
     TensorRef,
 )
 from keras_mothernets.graph.builder import (
+    Seeded,
     build,
     check_model_name,
     clone,
     copy_into_flat,
     flat_names,
-    seeded,
 )
 from keras_mothernets.graph.copying import copy_layer, copy_variables, finish
 from keras_mothernets.graph.flops import forward_flops, training_flops
@@ -45,6 +45,7 @@ __all__ = [
     "Node",
     "PortableModel",
     "Region",
+    "Seeded",
     "Shape",
     "TensorRef",
     "build",
@@ -67,7 +68,6 @@ __all__ = [
     "names_without_decay",
     "own_methods",
     "read",
-    "seeded",
     "shape_text",
     "text_table",
     "training_flops",

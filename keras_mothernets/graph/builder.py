@@ -139,17 +139,40 @@ def clone(
     return copied
 
 
-def seeded(config: dict[str, Any], seed: int) -> dict[str, Any]:
-    """A layer's config whose initializers draw the same numbers every time."""
-    seeded_config = dict(config)
-    for key, value in config.items():
-        if key.endswith("_initializer") and isinstance(value, Mapping):
-            inner = dict(value.get("config") or {})
-            if "seed" in inner and inner["seed"] is None:
-                place = zlib.crc32(f"{config.get('name')}/{key}".encode())
-                drawn = np.random.default_rng([seed, place]).integers(0, 2**31)
-                seeded_config[key] = {**value, "config": {**inner, "seed": int(drawn)}}
-    return seeded_config
+class Seeded:
+    """Gives initializers seeds, so that they draw the same each time: an `edit` of `build`.
+
+    A layer's seed depends on its place and not on its name, since Keras numbers unnamed layers by
+    how many the process has made before.
+
+    Args:
+        seed: The seed of all.
+        place: Place of the first layer.
+
+    Example:
+        >>> config = keras.layers.Dense(2).get_config()
+        >>> edited = Seeded(0)(config)
+        >>> edited["kernel_initializer"]["config"]["seed"] is None
+        False
+    """
+
+    def __init__(self, seed: int, place: int = 0) -> None:
+        self._seed = seed
+        self._place = place
+
+    def __call__(self, config: dict[str, Any]) -> dict[str, Any]:
+        """A copy of the next layer's config, with seeds where there are none."""
+        edited = dict(config)
+        for key, value in config.items():
+            if key.endswith("_initializer") and isinstance(value, Mapping):
+                inner = dict(value.get("config") or {})
+                if "seed" in inner and inner["seed"] is None:
+                    key_number = zlib.crc32(key.encode())
+                    rng = np.random.default_rng([self._seed, self._place, key_number])
+                    inner["seed"] = int(rng.integers(0, 2**31))
+                    edited[key] = {**value, "config": inner}
+        self._place += 1
+        return edited
 
 
 def check_model_name(name: object) -> None:

@@ -32,7 +32,7 @@ from keras_mothernets.training.record import History, JobRecord
 from keras_mothernets.training.run_directory import RunDirectory
 from keras_mothernets.training.seeds import derive_seed
 from keras_mothernets.training.settings import CompileSettings
-from keras_mothernets.training.store import MemoryStore, Store
+from keras_mothernets.training.store import MemoryStore, Store, store_that_grows
 
 # What of a `keras.Model` decides how it is trained and evaluated.
 _TRAINING = (
@@ -64,11 +64,12 @@ class Method(abc.ABC):
     def __init__(self, members: Sequence[keras.Model | Member], *, seed: int = 0) -> None:
         self._members = as_members(list(members) if isinstance(members, tuple) else members)
         check_alike(self._members)
-        _check_training(self._members)
+        check_training(self._members)
         self.seed = whole_number("seed", seed, 0)
         self._settings: CompileSettings | None = None
         self._run: tuple[Plan, RunContext] | None = None
         self._trained: list[keras.Model] | None = None
+        self._grows = False  # whether a run may have jobs that it did not begin with
 
     @abc.abstractmethod
     def design(self, schedule: Schedule) -> Design:
@@ -197,15 +198,17 @@ class Method(abc.ABC):
         on_failure = check_on_failure(on_failure)
         executor = Local() if executor is None else executor
         _check_executor(executor)
-        self._run = self._trained = None
-        store: Store = MemoryStore() if run_dir is None else RunDirectory(run_dir)
         data = _read("fit", x, y, data_arguments)
         plan, context = self._prepare(data, epochs, batch_size, monitor, callbacks)
         assert context is not None, "`compile` was called"
+        store: Store = MemoryStore() if run_dir is None else RunDirectory(run_dir, self._grows)
+        if run_dir is None and self._grows and self._run is not None:
+            store = store_that_grows(*self._run, plan)
         context = replace(
             context, store=store, progress=_display(verbose, plan, store), on_failure=on_failure
         )
         check_run(plan, context)
+        self._run = self._trained = None
         records = _execute(executor, plan, context)
         _check_members(plan, records, context)
         self._run = (plan, context)
@@ -409,8 +412,11 @@ def _check_members(plan: Plan, records: Mapping[str, JobRecord], context: RunCon
         raise RunError("No member is finished", details="\n".join(context.failed.values()))
 
 
-def _check_training(members: Sequence[Member]) -> None:
+def check_training(members: Sequence[Member]) -> None:
     """Members are copied as plain models, so training of their own would be lost.
+
+    Args:
+        members: The members.
 
     Raises:
         MotherNetsError: A member's class overrides how it is trained.

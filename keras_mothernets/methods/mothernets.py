@@ -10,10 +10,17 @@ import keras
 
 from keras_mothernets import surgery
 from keras_mothernets.clustering import Cluster, cluster
-from keras_mothernets.errors import MotherNetsError, finite_number, naming, whole_number
-from keras_mothernets.member import Member
+from keras_mothernets.ensembles.combine import check_alike
+from keras_mothernets.errors import (
+    MotherNetsError,
+    SurgeryError,
+    finite_number,
+    naming,
+    whole_number,
+)
+from keras_mothernets.member import Member, as_members
 from keras_mothernets.methods.design import Design, Schedule
-from keras_mothernets.methods.method import Method
+from keras_mothernets.methods.method import Method, check_training
 from keras_mothernets.mothernet import mothernet, same_architecture
 from keras_mothernets.surgery import HatchPlan
 from keras_mothernets.training.job import Hatch, Job, Scratch, Start
@@ -129,6 +136,7 @@ class MotherNets(Method):
         self.tree = tree
         self.chain = whole_number("chain", chain, 0)
         self._clusters: list[Cluster] | None = None
+        self._added: dict[int, list[int]] = {}
         self._shared: dict[str, keras.Model] = {}
         self._explanations: dict[str, HatchPlan] = {}
 
@@ -152,6 +160,48 @@ class MotherNets(Method):
         """For every hatched network, by name, what it inherits from where; known after `plan`."""
         return dict(self._explanations)
 
+    def add(self, member: keras.Model | Member) -> None:
+        """Add a member, to be hatched from a mother as she is.
+
+        The next `fit` with the same arguments, and the same `run_dir` if there is one, trains it
+        alone: finished jobs are finished. Members that were trained elsewhere need none of this:
+        `km.combine([*method.members, other])`.
+
+        Args:
+            member: The new member; of the mothers from which it can be hatched, that one becomes
+                its mother from whom it inherits most.
+
+        Raises:
+            MotherNetsError: It does not match the others, or cannot be hatched from any mother.
+        """
+        new = as_members([*self._members, member])[-1]
+        check_alike([*self._members, new])
+        check_training([new])
+        number = self._closest(new)
+        self._added.setdefault(number, []).append(len(self._members))
+        self._members.append(new)
+        self._grows = True
+
+    def _closest(self, member: Member) -> int:
+        """Number of the cluster from whose mother a member inherits most."""
+        shares: dict[int, float] = {}
+        reasons: list[str] = []
+        for number, group in enumerate(self.clusters, start=1):
+            own = self._member_that_is_mother(group)
+            mother = group.mothernet if own is None else own.model
+            try:
+                shares[number] = surgery.explain(mother, member.model).inherited
+            except SurgeryError as error:
+                reasons.append(str(error))
+        if not shares:
+            raise SurgeryError(
+                f"Member `{member.label}` cannot be hatched from any mother of this ensemble",
+                expected="a network that is at least as large as one of them, place by place",
+                fix="Train it by itself and use `km.combine`, or begin a new ensemble with it",
+                details="\n".join(reasons),
+            )
+        return max(shares, key=lambda number: shares[number])
+
     def design(self, schedule: Schedule) -> Design:
         """A job for every mother, then one for every member of its cluster."""
         if self.member_patience is not None and not schedule.monitor:
@@ -171,7 +221,7 @@ class MotherNets(Method):
             jobs += line
             jobs += [
                 self._hatched_job(self._members[index], line[-1], networks, schedule)
-                for index in group.indices
+                for index in (*group.indices, *self._added.get(number, ()))
                 if self._members[index].label != line[-1].name
             ]
         return Design(tuple(jobs), networks)

@@ -12,12 +12,12 @@ import numpy as np
 
 from keras_mothernets.errors import MotherNetsError, SurgeryError, naming
 from keras_mothernets.graph import (
+    Seeded,
     clone,
     finish,
     layer_variables,
     live_layers,
     read,
-    seeded,
 )
 from keras_mothernets.member import Member, as_model
 from keras_mothernets.rules import Statistics, rule_for
@@ -145,13 +145,14 @@ def fill(
     statistics = _statistics(plan, mother, calibration)
     sources, targets = live_layers(mother), live_layers(hatched)
     generator = np.random.default_rng([plan.seed, 1])
-    for layer in plan.layers:
+    for place, layer in enumerate(plan.layers):
         if not layer.variables:
             continue
         with naming(f"Layer `{layer.name}`"):
             values = _mother_values(layer, sources, statistics)
             target = targets[layer.step.member.layer.path]
-            _assign(layer, values, target, plan, generator)
+            initial = _Initial(target, plan.seed, place)
+            _assign(layer, values, target, plan, generator, initial)
             _perturb(target, noise, shrink, generator)
             finish(target)
 
@@ -162,8 +163,8 @@ def _assign(
     target: Any,
     plan: HatchPlan,
     generator: np.random.Generator,
+    initial: _Initial,
 ) -> None:
-    initial = _Initial(target, plan.seed)
     for variable, live in zip(layer.variables, layer_variables(target).values(), strict=True):
         value = values.get(variable.name)
         if variable.source == "initial":
@@ -190,15 +191,16 @@ def _assign(
 class _Initial:
     """The initial weights that a layer would have, drawn only if they are asked for."""
 
-    def __init__(self, layer: Any, seed: int) -> None:
+    def __init__(self, layer: Any, seed: int, place: int) -> None:
         self._layer = layer
         self._seed = seed
+        self._place = place
         self._values: dict[str, np.ndarray] | None = None
 
     def value(self, name: str) -> np.ndarray:
         """Initial value of one variable."""
         if self._values is None:
-            config = seeded(self._layer.get_config(), self._seed)
+            config = Seeded(self._seed, self._place)(self._layer.get_config())
             twin = type(self._layer).from_config(config)
             twin.build_from_config(self._layer.get_build_config())
             self._values = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 import keras
 
 from keras_mothernets.errors import SurgeryError
-from keras_mothernets.graph import build, live_layers, read, seeded
+from keras_mothernets.graph import Seeded, build, live_layers, read
 from keras_mothernets.member import Member
 from keras_mothernets.rules import rule_for
 from keras_mothernets.surgery.coupling import coupled_layers, follow
@@ -64,7 +64,7 @@ def narrow(model: keras.Model, share: float, *, name: str, seed: int = 0) -> ker
         for node in architecture.nodes
     ]
     edited = replace(architecture, nodes=tuple(follow(architecture, nodes)))
-    narrower = build(edited, name=name, edit=lambda config: seeded(config, seed))
+    narrower = build(edited, name=name, edit=Seeded(seed))
     built = read(narrower)
     make_plan(built, architecture)  # proves that the model can be grown from it
     copy_given([Member(model)], [architecture], built, narrower)

@@ -160,6 +160,18 @@ class Plan:
         parents = [self._fingerprints[parent] for parent in job.waits_for]
         return _hash([_told(job), parents, self.data, self.settings])
 
+    def extends(self, other: Plan) -> bool:
+        """Whether this is another plan with more jobs, of which none changes what the others give.
+
+        Args:
+            other: The plan of fewer jobs, or of as many.
+        """
+        return self.method == other.method and all(
+            job.name in self._by_name
+            and self.fingerprint_of(self[job.name]) == other.fingerprint_of(job)
+            for job in other
+        )
+
     def differences(self, other: Plan) -> list[str]:
         """What another plan has different, one sentence each; empty for equal plans.
 

@@ -79,6 +79,7 @@ class Processes:
                 records = _finished(plan, context)
                 count = min(self.workers, len(plan) - len(records))
                 if count:
+                    _lay_out(plan, context, files, records)
                     package = Path(folder, "package")
                     package.mkdir()
                     pack(plan, context).write(package)
@@ -159,6 +160,17 @@ def _finished(plan: Plan, context: RunContext) -> dict[str, JobRecord]:
             records[job.name] = record
             context.progress.end_job(record, True)
     return records
+
+
+def _lay_out(
+    plan: Plan, context: RunContext, files: JobFiles, records: Mapping[str, JobRecord]
+) -> None:
+    """Put networks that are in memory, and that others wait for, where workers find them."""
+    if context.store.files is None:
+        for name, record in records.items():
+            if plan.is_needed(name, records):
+                network = context.networks[record.job.network]
+                files.save(record, context.store.load(record.job, network))
 
 
 def _keep(told: Told, context: RunContext, files: JobFiles) -> JobRecord:

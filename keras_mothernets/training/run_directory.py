@@ -54,6 +54,7 @@ class RunDirectory:
 
     Args:
         path: The folder; made if it is not there. Nothing is read or written before `open`.
+        may_grow: Whether the run there may be one of fewer jobs; then it has these from now on.
 
     Raises:
         RunError: It is no path.
@@ -61,10 +62,11 @@ class RunDirectory:
 
     keeps_networks_in_memory = False
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], may_grow: bool = False) -> None:
         if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
             raise RunError("`run_dir` must be the path of a folder", received=repr(path))
         self.path = Path(path)
+        self.may_grow = may_grow
         self._files: JobFiles | None = None
         self._ledger: LedgerFile | None = None
         self._lock = Lock(self.path / "run.lock")
@@ -175,7 +177,8 @@ class RunDirectory:
 
     def _take_up(self, plan: Plan) -> None:
         stored = self.stored_plan()
-        if stored is not None:
+        has_grown = stored is not None and self.may_grow and plan.extends(stored)
+        if stored is not None and not has_grown:
             self._check_same(stored, plan)
         self._files = JobFiles(self.path, plan)
         self._check_jobs(plan)
@@ -184,8 +187,9 @@ class RunDirectory:
         finished = {name: row for name, row in rows.items() if row is not None}
         self._ledger = LedgerFile(self.path / "ledger.csv", plan, finished)
         with storing("Plan and ledger", self.path):
-            if stored is None:
-                self._warn_of_lost_plan(plan)
+            if stored is None or has_grown:
+                if stored is None:
+                    self._warn_of_lost_plan(plan)
                 values = {**plan.to_json(), "versions": versions_here()}
                 write_atomically(self.path / "plan.json", checked_json(values))
             self._ledger.write()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import keras
 
+from keras_mothernets.errors import RunError
 from keras_mothernets.graph import clone
 from keras_mothernets.training.checkpoint import CheckpointFile
 from keras_mothernets.training.job import Job
@@ -13,6 +14,7 @@ from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.record import JobRecord
 
 if TYPE_CHECKING:
+    from keras_mothernets.training.context import RunContext
     from keras_mothernets.training.job_files import JobFiles
 
 
@@ -106,6 +108,27 @@ class MemoryStore:
     def load(self, job: Job, network: keras.Model) -> keras.Model:
         """The network that was saved."""
         return self._finished[job.name][1]
+
+
+def store_that_grows(plan: Plan, context: RunContext, new: Plan) -> Store:
+    """The store of an earlier run in memory, for a plan of more jobs.
+
+    Args:
+        plan: The plan of the earlier run.
+        context: What its jobs shared.
+        new: The plan that is to be run.
+
+    Raises:
+        RunError: The new plan does not only have more jobs.
+    """
+    if not new.extends(plan):
+        raise RunError(
+            "The run has become another one, and would train all members again",
+            expected="the arguments of the `fit` before, and more members",
+            received="; ".join(new.differences(plan)[:5]),
+            fix="Give the same arguments, or make a new method with all members",
+        )
+    return context.store
 
 
 def empty_like(network: keras.Model, name: str) -> keras.Model:
