@@ -192,7 +192,7 @@ def _add_method(train: argparse.ArgumentParser) -> None:
         "--member-epochs",
         type=at_least(0),
         metavar="N",
-        help="of each member after hatching (a sixth of --epochs; half if the mother is a member)",
+        help="of each member after hatching (a tenth of --epochs; half if the mother is a member)",
     )
     add("--clusters", type=at_least(1), metavar="N", help="number of MotherNets (1)")
     add("--network", metavar="NAME", help="the one that snapshots and geometric train (an average)")

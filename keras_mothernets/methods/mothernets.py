@@ -30,7 +30,7 @@ from keras_mothernets.training.seeds import derive_seed
 MOTHER_PART = 0.25
 # Epochs of a member as a part of its mother's: behind a mother who was trained to her end it has
 # to move away from her first; behind one who was not it has only to be annealed.
-MEMBER_SHARE = {True: 1 / 2, False: 1 / 6}
+MEMBER_SHARE = {True: 1 / 2, False: 1 / 10}
 # What goes beyond the paper, and what it usually is; a plan tells of it where it differs.
 BEYOND: dict[str, Any] = {
     "mother_part": None,
@@ -58,7 +58,7 @@ class MotherNets(Method):
         members: See `Method`.
         n_clusters: Number of clusters, each with a mother: 1 is fastest, as many as members
             is `FullData`.
-        member_epochs: Epochs of each hatched member: by default a sixth of the mother's, and a
+        member_epochs: Epochs of each hatched member: by default a tenth of the mother's, and a
             half where she was trained to her end. `Member.epochs` goes before.
         noise: Standard deviation of the noise that is added at hatching; 0 keeps the function.
         shrink: Factor on inherited weights, 0 to 1 (shrink and perturb); 1 keeps the function.

@@ -11,7 +11,7 @@ from keras_mothernets.errors import RunError
 from keras_mothernets.training.callbacks import EpochLogs
 from keras_mothernets.training.job import Job
 
-EXPLODED = 1000.0  # times the loss of the first epoch
+EXPLODED = 1e6  # times the loss of the first epoch
 
 
 class BadLoss(RunError):
@@ -45,7 +45,7 @@ class StopOnBadLoss(keras.callbacks.Callback):
         """Check the loss.
 
         Raises:
-            BadLoss: It is NaN or infinite, or a thousand times what it was after the first epoch;
+            BadLoss: It is NaN or infinite, or a million times what it was after the first epoch;
                 or the network that is to be kept holds such values.
         """
         loss = float((logs or {}).get("loss", 0.0))

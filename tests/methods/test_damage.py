@@ -127,9 +127,9 @@ def stores(monkeypatch):
     stores = []
     original = RunDirectory.__init__
 
-    def keep(self, path):
+    def keep(self, *arguments):
         stores.append(self)
-        original(self, path)
+        original(self, *arguments)
 
     monkeypatch.setattr(RunDirectory, "__init__", keep)
     return stores
