@@ -176,7 +176,7 @@ class Method(abc.ABC):
                 `km.Processes(n)` in several processes of this machine.
             on_failure: What happens when a job fails. "stop" ends the run; what is finished stays
                 in `run_dir`. "skip" goes on: where the loss is no number any more, or has grown a
-                millionfold, the job ends with its last good epoch, and if there is none, or
+                thousandfold, the job ends with its last good epoch, and if there is none, or
                 something else failed, it is left out, with those that wait for it. "retry" is the
                 same after three more tries, each with a half of the learning rate before.
             **data_arguments: `validation_data`, `validation_split`, `sample_weight`,

@@ -53,7 +53,7 @@ def train_or_fail(
     """`train_job`, and what the run's `on_failure` says if that fails.
 
     With "stop" the error is raised as it is. With "skip" a job whose loss is no number any more,
-    or has grown a millionfold, ends with its last good epoch; without one, or where something
+    or has grown a thousandfold, ends with its last good epoch; without one, or where something
     else fails, it is left out. With "retry" it begins again with a half of its learning
     rate, then with a quarter and an eighth, before it is treated like that.
 

@@ -11,7 +11,7 @@ from keras_mothernets.errors import RunError
 from keras_mothernets.training.callbacks import EpochLogs
 from keras_mothernets.training.job import Job
 
-EXPLODED = 1e6  # times the loss of the first epoch
+EXPLODED = 1000.0  # times the loss of the first epoch
 
 
 class BadLoss(RunError):
@@ -27,13 +27,17 @@ class StopOnBadLoss(keras.callbacks.Callback):
         job: The job, for the message.
         logs: What Keras said of the epochs before.
         keeps: Whether to keep the network after each good epoch, in memory.
+        explodes: Whether a loss that has grown a thousandfold is bad too.
     """
 
-    def __init__(self, job: Job, logs: EpochLogs, *, keeps: bool = False) -> None:
+    def __init__(
+        self, job: Job, logs: EpochLogs, *, keeps: bool = False, explodes: bool = False
+    ) -> None:
         super().__init__()
         self.job = job
         self.logs = logs
         self.keeps = keeps
+        self.explodes = explodes
         self._values: list[Any] | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -45,14 +49,14 @@ class StopOnBadLoss(keras.callbacks.Callback):
         """Check the loss.
 
         Raises:
-            BadLoss: It is NaN or infinite, or a million times what it was after the first epoch;
+            BadLoss: It is NaN or infinite, or a thousand times what it was after the first epoch;
                 or the network that is to be kept holds such values.
         """
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             raise self._error(f"the loss became {loss} in epoch {epoch + 1}", "a finite loss")
         first = self.logs.epochs[0].get("loss") if self.logs.epochs else None
-        if first is not None and loss > EXPLODED * abs(first):
+        if self.explodes and first is not None and loss > EXPLODED * abs(first):
             raise self._error(
                 f"the loss grew from {first:.4g} to {loss:.4g} by epoch {epoch + 1}",
                 f"less than {EXPLODED:g} times the loss of the first epoch",

@@ -139,7 +139,8 @@ def fit_job(
     # First, so that it takes the weights as they were validated, and those of the user that
     # look at the end of the training, or change the weights there, come after it.
     own = [*keep_best(job, own, model.optimizer), *own]
-    good = StopOnBadLoss(job, logs, keeps=context.keeps_last_good)
+    goes_on = context.on_failure != "stop"
+    good = StopOnBadLoss(job, logs, keeps=context.keeps_last_good, explodes=goes_on)
     callbacks = [
         LastLogs(logs.epochs),
         EpochOrder(arguments["x"]),
