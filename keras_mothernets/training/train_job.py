@@ -18,6 +18,7 @@ from keras_mothernets.training.callback_states import CallbackStates
 from keras_mothernets.training.callbacks import EpochLogs, EpochOrder
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.distillation import Student, as_student, fit_arguments_of
+from keras_mothernets.training.graph_gradients import gradients_end_with_graphs
 from keras_mothernets.training.interrupt import StopWhenAsked
 from keras_mothernets.training.job import Hatch, Job
 from keras_mothernets.training.keep_best import give_back_best, keep_best, kept_epoch
@@ -52,7 +53,7 @@ def train_job(
         RunError: The hatched network is not its mother's equal, or something else fails on the
             way; the job is named.
     """
-    with errors_of(job):
+    with errors_of(job), gradients_end_with_graphs():
         context = context_of(context, job)
         meter = Meter()
         started = _started(job, context, mother)
