@@ -30,6 +30,8 @@ PRIVATE_KERAS = re.compile(
     r"|_operations_by_depth|_nodes|_functional)\b"
 )
 
+UNPICKLERS = {"pickle", "cPickle", "_pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
+
 
 def _floor(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
@@ -76,8 +78,43 @@ def test_only_graph_knows_private_attributes_of_keras(file: Path) -> None:
     assert [name for name in used if PRIVATE_KERAS.search(name)] == []
 
 
+def _runs_what_it_reads(tree: ast.AST) -> Iterator[str]:
+    """Calls that would run code which lies in a file, and imports of what makes such files."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            of = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names = [*of, *(alias.name for alias in node.names)]
+            yield from (name for name in names if name.split(".")[0] in UNPICKLERS)
+        elif isinstance(node, ast.Call):
+            call = ast.unparse(node.func)
+            settings = {each.arg: ast.unparse(each.value) for each in node.keywords}
+            if call in ("np.load", "numpy.load") and settings.get("allow_pickle") != "False":
+                yield ast.unparse(node)
+            if settings.get("safe_mode", "True") != "True":
+                yield ast.unparse(node)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_nothing_is_unpickled(file: Path) -> None:
+    assert list(_runs_what_it_reads(ast.parse(file.read_text()))) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pickle",
+        "from joblib import load",
+        "np.load(path)",
+        "np.load(path, allow_pickle=True)",
+        "keras.models.load_model(path, safe_mode=False)",
+    ],
+)
+def test_what_would_run_code_in_a_file_is_seen(line: str) -> None:
+    assert list(_runs_what_it_reads(ast.parse(line))) != []
+
+
 def test_the_guards_see_what_they_guard(tmp_path: Path) -> None:
-    """The two tests above would also pass if they found no imports at all."""
+    """The two tests of imports would also pass if they found no imports at all."""
     assert "keras_mothernets.errors.MotherNetsError" in set(_imports(PACKAGE / "member.py"))
     assert PRIVATE_KERAS.search("_keras_history") and not PRIVATE_KERAS.search("my_nodes")
     assert len(FILES) > 10

@@ -66,7 +66,7 @@ def _trained(arguments: argparse.Namespace) -> Results:
     print(data)
     make = functools.partial(
         load_ensemble, arguments.ensemble, data.input_shape, data.num_classes,
-        width=arguments.width, augment=arguments.augment,
+        allow_code=arguments.allow_code, width=arguments.width, augment=arguments.augment,
     )  # fmt: skip
     members = make()
     check_classes(members, data.num_classes)

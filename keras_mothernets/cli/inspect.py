@@ -25,7 +25,11 @@ def run(arguments: argparse.Namespace) -> None:
         MotherNetsError: A network cannot be read, or members cannot share a mother.
     """
     members = load_ensemble(
-        arguments.ensemble, arguments.input_shape, arguments.num_classes, width=arguments.width
+        arguments.ensemble,
+        arguments.input_shape,
+        arguments.num_classes,
+        allow_code=arguments.allow_code,
+        width=arguments.width,
     )
     clusters = cluster(members, arguments.clusters)
     for member in members:

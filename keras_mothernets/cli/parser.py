@@ -171,6 +171,16 @@ def _add_data(train: argparse.ArgumentParser) -> None:
         default=1.0,
         help="width multiplier for networks of the zoo (1)",
     )
+    _add_allow_code(train)
+
+
+def _add_allow_code(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--allow-code",
+        action="store_true",
+        help="load .keras files with Python code in them (`Lambda` layers), which then runs: only "
+        "files that you trust",
+    )
 
 
 def _add_method(train: argparse.ArgumentParser) -> None:
@@ -284,6 +294,7 @@ def _add_inspect(commands: argparse._SubParsersAction) -> None:
         help="width multiplier for networks of the zoo (1)",
     )
     add("--clusters", type=at_least(1), metavar="N", default=1, help="number of MotherNets (1)")
+    _add_allow_code(inspect)
     add("--brief", action="store_true", help="leave out the architectures layer by layer")
 
 

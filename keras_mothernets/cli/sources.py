@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import keras
 
 from keras_mothernets import graph, zoo
 from keras_mothernets.cli.demo_networks import demo
+from keras_mothernets.cli.model_files import load_folder
 from keras_mothernets.errors import MotherNetsError, naming
 from keras_mothernets.member import Member, as_members
 from keras_mothernets.training.losses import PROBABILITIES
@@ -29,7 +29,12 @@ ZOO: dict[str, Callable[..., list[Member]]] = {
 
 
 def load_ensemble(
-    source: str, input_shape: tuple[int, ...], num_classes: int, **zoo_options: Any
+    source: str,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    allow_code: bool = False,
+    **zoo_options: Any,
 ) -> list[Member]:
     """Make or load the members of an ensemble.
 
@@ -37,6 +42,7 @@ def load_ensemble(
         source: A zoo name, a folder of .keras files, or `file.py:function`.
         input_shape: Shape of one example, for members that are yet to be made.
         num_classes: Number of classes, likewise.
+        allow_code: Whether code in .keras files may run.
         **zoo_options: `width` and `augment`, for the zoo only.
 
     Returns:
@@ -49,7 +55,7 @@ def load_ensemble(
     if source in ZOO:
         return ZOO[source](input_shape, num_classes, **zoo_options)
     if Path(source).is_dir():
-        return _from_folder(Path(source))
+        return load_folder(Path(source), allow_code=allow_code)
     file, _, function = source.rpartition(":")
     with naming(f"`{source}`"):
         made = _called(_function(Path(file), function), input_shape, num_classes)
@@ -97,26 +103,6 @@ def check_classes(members: list[Member], num_classes: int) -> None:
 def gives_probabilities(model: keras.Model) -> bool:
     """Whether a classifier ends in a softmax or the like; else its outputs are logits."""
     return graph.last_activation(model) in PROBABILITIES
-
-
-def _from_folder(folder: Path) -> list[Member]:
-    files = sorted(folder.glob("*.keras"))
-    if not files:
-        raise MotherNetsError(f"There are no .keras files in `{folder}`")
-    # A name may hold less than that of a file.
-    return as_members(
-        [Member(_load(file), name=re.sub(r"[^A-Za-z0-9_.-]", "_", file.stem)) for file in files]
-    )
-
-
-def _load(file: Path) -> keras.Model:
-    try:
-        return keras.models.load_model(file, compile=False)
-    except Exception as error:  # broken files and unknown layers raise all kinds
-        raise MotherNetsError(
-            f"`{file}` cannot be loaded as a Keras model",
-            received=f"{type(error).__name__}: {_first_line(error)}",
-        ) from error
 
 
 def _function(file: Path, name: str) -> Callable[..., Any]:

@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.ensemble,
         data.input_shape,
         data.num_classes,
+        allow_code=arguments.allow_code,
         width=arguments.width,
         augment=arguments.augment,
     )

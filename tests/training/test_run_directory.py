@@ -92,6 +92,45 @@ def test_the_stored_model_loads_in_plain_keras_without_the_users_loss(run):
     np.testing.assert_equal(loaded.get_weights(), model.get_weights())
 
 
+def test_code_in_a_stored_network_does_not_run(run, tmp_path):
+    """Not even if the checksums are made to agree: only weights are read."""
+    proof = tmp_path / "it_ran"
+    run.save(record(), network())
+    layer = keras.layers.Lambda(eval(f"lambda x: (open({str(proof)!r}, 'w').close(), x)[1]"))
+    model = keras.Sequential([keras.Input((4,)), *network().layers, layer])
+    stored = run.folder(JOB) / "model.keras"
+    model.save(stored)
+    state = run.folder(JOB) / "state.json"
+    values = read_checked_json(state, since=3)
+    state.write_bytes(checked_json({**values, "model_sha256": sha256_of(stored)}))
+    proof.unlink()  # it ran while the network was made
+    assert run.record(JOB) == record()
+    np.testing.assert_equal(run.load(JOB, network()).get_weights(), model.get_weights())
+    assert not proof.exists()
+
+
+class Unpickled:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_in_a_checkpoint_is_not_read(run, tmp_path):
+    proof, file = tmp_path / "it_ran", run.checkpoint(JOB)
+    file.path.parent.mkdir(parents=True)
+    np.savez(file.path, text=np.array([Unpickled(proof)], dtype=object))
+    with pytest.warns(UserWarning, match="begins again.*allow_pickle=False"):
+        assert file.read() is None
+    assert not proof.exists()
+    with np.load(file.path, allow_pickle=True) as arrays:
+        assert len(arrays["text"]) == 1  # so it would have run
+    assert proof.exists()
+
+
 def damage_model(folder):
     content = bytearray((folder / "model.keras").read_bytes())
     content[len(content) // 2] ^= 255
