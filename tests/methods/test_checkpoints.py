@@ -3,6 +3,7 @@
 import collections
 import functools
 import math
+import shutil
 import time
 
 import keras
@@ -311,6 +312,17 @@ def test_only_the_job_under_way_goes_on_in_the_middle(tmp_path):
     again = run(build, tmp_path)
     assert Crash.begun == [("b", 3), *(("c", epoch) for epoch in range(EPOCHS))]
     assert_same(again, expected)
+
+
+def test_a_run_that_is_moved_goes_on_where_it_is_now(tmp_path):
+    build = two("a", "b")
+    expected = run(build)
+    crash(build, tmp_path / "here", crash=("b", 3))
+    (tmp_path / "on another disk").mkdir()
+    moved = shutil.move(tmp_path / "here", tmp_path / "on another disk" / "there")
+    assert_same(run(build, moved), expected)
+    assert Crash.begun == [("b", 3)]
+    assert not (tmp_path / "here").exists()
 
 
 def test_a_hatched_job_is_not_hatched_again(tmp_path, monkeypatch):
