@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,8 @@ sys.path.insert(0, str(ROOT / "tools"))
 import compare_cifar10  # noqa: E402
 import compare_report  # noqa: E402
 import coverage_parts  # noqa: E402
+import kill_campaign  # noqa: E402
+import killed_runs  # noqa: E402
 import simulate_scale  # noqa: E402
 
 from keras_mothernets.comparison import Results  # noqa: E402
@@ -133,3 +137,66 @@ def test_the_page_of_scale_has_a_line_for_every_plan_and_number_of_workers() -> 
     slow = replace(found[0], overhead=5.1)
     late = replace(found[0], run=replace(found[0].run, makespan=2.1 * found[0].bound))
     assert not slow.is_good and not late.is_good
+
+
+END = killed_runs.Life(0, "end", "", "", "", 5.0, 0, 9, is_same=True)
+BY_TIMER = replace(END, run=1, how="timer", phase="member", job="a", seconds=2.0, epochs=4)
+AT_POINT = replace(BY_TIMER, how="point", phase="state.json", point="before the rename")
+SECOND = replace(END, run=1, finished=2, epochs=6)
+
+
+def test_the_page_of_kills_is_written_from_what_is_kept(tmp_path: Path) -> None:
+    lives = [END, BY_TIMER, AT_POINT, SECOND]
+    table, page = tmp_path / "kept" / "kills.csv", tmp_path / "kills.md"
+    kill_campaign.write(table, lives, command="tools/kill_campaign.py --kills 2")
+    assert kill_campaign.read(table) == (lives, "tools/kill_campaign.py --kills 2")
+    assert kill_campaign.main(["--draw", "--csv", str(table), "--page", str(page)]) == 1
+    text = page.read_text()
+    assert "\n    tools/kill_campaign.py --kills 2\n" in text
+    assert "**2 kills in 1 runs: all of the runs" in text
+    assert "| member | 1 | 0 | 1 | 0 | 2.0 |" in text
+    assert "| state.json | before the rename | 1 | yes |" in text
+
+
+@pytest.mark.parametrize(
+    ("lives", "is_good"),
+    [
+        ([END, BY_TIMER, replace(SECOND, epochs=6)], True),
+        ([END, BY_TIMER, replace(SECOND, epochs=7)], False),
+        ([END, BY_TIMER, replace(SECOND, epochs=5, trained_again=1)], False),
+        ([END, BY_TIMER, replace(SECOND, epochs=5, is_same=False)], False),
+        ([END, BY_TIMER, replace(SECOND, epochs=5, how="missed")], False),
+    ],
+    ids=["one epoch lost", "two epochs lost", "trained again", "another result", "not passed"],
+)
+def test_a_campaign_is_good_if_nothing_is_lost(
+    lives: list[killed_runs.Life], is_good: bool
+) -> None:
+    assert kill_campaign.is_good(lives) is is_good
+
+
+def test_a_finished_job_that_is_written_again_is_another_one(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "jobs" / "a"
+    folder.mkdir(parents=True)
+    for name in ("model.keras", "history.csv"):
+        (folder / name).write_text(name)
+    assert killed_runs._finished(tmp_path) == {}
+    (folder / "state.json").write_text("{}")
+    before = killed_runs._finished(tmp_path)
+    assert before == killed_runs._finished(tmp_path)
+    (folder / "new").write_text("model.keras")
+    os.replace(folder / "new", folder / "model.keras")
+    assert list(killed_runs._finished(tmp_path)) == ["a"]
+    assert killed_runs._finished(tmp_path) != before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are forked as on Linux")
+def test_kills_at_random_instants(tmp_path: Path) -> None:
+    table, page = tmp_path / "kills.csv", tmp_path / "kills.md"
+    tool = [sys.executable, kill_campaign.__file__, "--csv", str(table), "--page", str(page)]
+    done = subprocess.run([*tool, "--kills", "2", "--no-points", "--epochs", "2"], check=False)
+    lives, _ = kill_campaign.read(table)
+    assert (done.returncode, kill_campaign.is_good(lives)) == (0, True)
+    assert sum(life.how == "timer" for life in lives) >= 2
+    assert page.read_text() == kill_campaign.page(*kill_campaign.read(table))
