@@ -79,7 +79,7 @@ class Kill:
 
 
 class Failed(Exception):
-    """A process ended by itself with an error."""
+    """A process ended by itself with an error, or found something damaged; what it said."""
 
 
 def lives_of(
@@ -119,7 +119,7 @@ def live(folder: Path, train: Callable[[Path], None], kill: Kill) -> tuple[Life,
         What became of it, and the jobs that it trained.
 
     Raises:
-        Failed: It ended with an error.
+        Failed: It ended with an error, or found something damaged.
     """
     if len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError("Only a process of one thread can be forked here")
@@ -133,6 +133,8 @@ def live(folder: Path, train: Callable[[Path], None], kill: Kill) -> tuple[Life,
     how = (POINT if kill.stop else TIMER) if was_killed else (MISSED if kill.stop else END)
     phase, job = board.read() if was_killed else ("", "")
     told = [line.split() for line in log.read_text().splitlines()]
+    if any("UserWarning:" in words for words in told):
+        raise Failed(log.read_text())
     jobs = [words[1] for words in told if words[:1] == ["job"]]
     epochs = sum(words[:1] == ["epoch"] for words in told)
     point = kill.stop.point if kill.stop else ""
