@@ -62,3 +62,26 @@ def test_what_is_loaded_may_still_have_no_rule(
     assert main(["inspect", folder, "--allow-code"]) == 2
     assert "Layer `evil`: there is no rule for the layer class `Lambda`" in capsys.readouterr().err
     assert proof.exists()
+
+
+@pytest.mark.slow
+def test_other_processes_may_run_it_too(folder: str, proof: Path) -> None:
+    options = ["--workers", "2", "--allow-code"]
+    assert main(["train", folder, "digits", *FROM_SCRATCH, *options]) == 0
+    assert proof.exists()
+
+
+@pytest.mark.slow
+def test_who_goes_on_with_a_run_must_allow_it_too(
+    folder: str, proof: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(tmp_path / "run")
+    options = ["--allow-code", "--run-dir", run]
+    assert main(["train", folder, "digits", *FROM_SCRATCH, *options]) == 0
+    keras.utils.clear_session()  # as another process would begin
+    proof.unlink()
+    assert main(["resume", run]) == 2
+    assert "--allow-code" in capsys.readouterr().err
+    assert not proof.exists()
+    assert main(["resume", run, "--allow-code"]) == 0
+    assert proof.exists()

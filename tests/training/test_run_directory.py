@@ -98,9 +98,9 @@ def test_code_in_a_stored_network_does_not_run(run, tmp_path):
     run.save(record(), network())
     layer = keras.layers.Lambda(eval(f"lambda x: (open({str(proof)!r}, 'w').close(), x)[1]"))
     model = keras.Sequential([keras.Input((4,)), *network().layers, layer])
-    stored = run.folder(JOB) / "model.keras"
+    stored = run.files.folder(JOB) / "model.keras"
     model.save(stored)
-    state = run.folder(JOB) / "state.json"
+    state = run.files.folder(JOB) / "state.json"
     values = read_checked_json(state, since=3)
     state.write_bytes(checked_json({**values, "model_sha256": sha256_of(stored)}))
     proof.unlink()  # it ran while the network was made
