@@ -83,8 +83,10 @@ def test_the_others_go_on_without_those_that_fail(tmp_path):
 
 
 @pytest.mark.slow
-def test_workers_end_with_the_process_that_started_them_and_the_run_goes_on(tmp_path):
-    process = subprocess.Popen([sys.executable, str(SCRIPT), str(tmp_path / "out.npz"), "go_on"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_the_process_that_started_them_and_the_run_goes_on(number, tmp_path):
+    command = [sys.executable, str(SCRIPT), str(tmp_path / "out.npz"), "go_on"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     started = time.monotonic()
     while not list(tmp_path.glob("run/jobs/*/checkpoint/state.npz")):
         assert process.poll() is None
@@ -92,8 +94,10 @@ def test_workers_end_with_the_process_that_started_them_and_the_run_goes_on(tmp_
         time.sleep(0.02)
     workers = psutil.Process(process.pid).children()
     assert len(workers) == 2
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    os.kill(process.pid, number)
+    said = process.communicate()[1].decode()
+    assert process.returncode == -number
+    assert ("KeyboardInterrupt: Stopped. Call `fit` again" in said) == (number == signal.SIGINT)
     assert psutil.wait_procs(workers, timeout=5)[1] == []
     finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("run/jobs/*/state.json")}
     results, said = call("go_on", tmp_path)
