@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         max_deviation,
         widen,
     )
-    from keras_mothernets.training import Local, Processes, TensorBoard
+    from keras_mothernets.training import Local, Processes, Ray, TensorBoard
 
 __version__ = "0.1.0"
 
@@ -72,6 +72,7 @@ __all__ = [
     "MotherNetsError",
     "Predictions",
     "Processes",
+    "Ray",
     "Rule",
     "RunError",
     "SnapshotEnsemble",
@@ -123,7 +124,7 @@ _HOMES = {
     ),
     "mothernet": ("mothernet",),
     "rules": ("Rule", "register_rule"),
-    "training": ("Local", "Processes", "TensorBoard"),
+    "training": ("Local", "Processes", "Ray", "TensorBoard"),
     "surgery": (
         "can_hatch",
         "deepen",

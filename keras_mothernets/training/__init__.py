@@ -11,6 +11,7 @@ from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.predicted_seconds import SecondsModel, work_of
 from keras_mothernets.training.processes import Processes
 from keras_mothernets.training.progress import make_progress
+from keras_mothernets.training.ray_executor import Ray
 from keras_mothernets.training.record import History, JobRecord
 from keras_mothernets.training.run_directory import RunDirectory
 from keras_mothernets.training.schedule import Scheduler
@@ -36,6 +37,7 @@ __all__ = [
     "Phases",
     "Plan",
     "Processes",
+    "Ray",
     "RunContext",
     "RunDirectory",
     "Scheduler",

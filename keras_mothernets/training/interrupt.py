@@ -18,7 +18,7 @@ class Interrupt:
     nothing is changed.
 
     Args:
-        say: Takes what the user is told at the first one.
+        say: Takes what the user is told at the first one; it is printed by default.
 
     Example:
         >>> with Interrupt() as interrupt:
@@ -27,7 +27,7 @@ class Interrupt:
         False
     """
 
-    def __init__(self, say: Callable[[str], object] = print) -> None:
+    def __init__(self, say: Callable[[str], object] | None = None) -> None:
         self.is_asked = False
         self._say = say
         self._before: Any = None
@@ -61,7 +61,9 @@ class Interrupt:
         if self.is_asked:
             raise KeyboardInterrupt
         self.is_asked = True
-        self._say("Stopping after this step; once more stops at once.")
+        # Ray replaces `print`, and then the one of before cannot be sent to its workers.
+        say = self._say or print
+        say("Stopping after this step; once more stops at once.")
 
 
 class StopWhenAsked(keras.callbacks.Callback):

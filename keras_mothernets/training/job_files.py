@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import urllib.parse
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,26 @@ class JobFiles:
                 "row": asdict(record.row),
             }
             write_atomically(folder / "state.json", checked_json(state))
+
+    def contents(self, job: Job) -> dict[str, bytes]:
+        """The files of a finished job, for `put`."""
+        return {name: (self.folder(job) / name).read_bytes() for name in (*CHECKED, "state.json")}
+
+    def put(self, job: Job, contents: Mapping[str, bytes]) -> None:
+        """Keep a finished job whose files come from elsewhere.
+
+        Args:
+            job: The job.
+            contents: What `contents` gave there.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        folder = self.folder(job)
+        with storing(f"Job `{job.name}`", self.path):
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, content in contents.items():  # the state comes last, and makes it count
+                write_atomically(folder / name, content)
 
     def checkpoint(self, job: Job) -> CheckpointFile:
         """Where the job's state is kept after each epoch."""

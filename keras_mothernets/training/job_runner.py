@@ -27,7 +27,7 @@ class Told:
     """What is said of a job, from process to process.
 
     Args:
-        event: "resumed", "step", "epoch", "finished" or "failed".
+        event: "begun", "resumed", "step", "epoch", "finished" or "failed".
         job: Name of the job.
         values: Of a resumed job the number of its epochs; of a step its epoch, number and logs; of
             an epoch its number and logs; of a finished job its record; of a failed one the error
@@ -45,7 +45,9 @@ class Told:
             job: The job.
             progress: The display.
         """
-        if self.event == "resumed":
+        if self.event == "begun":
+            progress.begin_job(job)
+        elif self.event == "resumed":
             progress.resume_job(job, *self.values)
         elif self.event == "step":
             progress.end_step(job, *self.values)
@@ -63,6 +65,10 @@ class Teller(Silent):
     def __init__(self, tell: Callable[[Told], object]) -> None:
         self._tell = tell
         self._last = 0.0
+
+    def begin_job(self, job: Job) -> None:
+        """Pass on."""
+        self._tell(Told("begun", job.name))
 
     def resume_job(self, job: Job, epochs: int) -> None:
         """Pass on."""
@@ -132,8 +138,10 @@ class JobRunner:
         Returns:
             That it is finished, or why it failed.
         """
+        job = self._plan[name]
+        self._context.progress.begin_job(job)
         try:
-            job, mother = self._plan[name], self._mother(name)
+            mother = self._mother(name)
             record, model = train_or_fail(job, self._context, mother)
             self._store.save(record, model)
             del model, mother

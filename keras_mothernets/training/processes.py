@@ -16,14 +16,13 @@ from typing import Any, Self
 
 from keras_mothernets.errors import RunError, whole_number
 from keras_mothernets.training.context import RunContext
-from keras_mothernets.training.failures import JobFailed, leave_out_all
+from keras_mothernets.training.crew import finished_jobs, run_jobs
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.job_files import JobFiles
 from keras_mothernets.training.job_runner import Told
 from keras_mothernets.training.packing import pack
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.record import JobRecord
-from keras_mothernets.training.schedule import Scheduler
 
 SECONDS_TO_END = 5.0  # that a worker is given before it is killed
 PATIENCE = 0.2  # seconds; so soon Ctrl-C is seen
@@ -65,9 +64,9 @@ class Processes:
                 received=sys.platform,
                 fix="Use `km.Local()`",
             )
-        cores = _cores()
-        self.workers = whole_number("workers", cores if workers is None else workers, 1)
-        share = max(1, cores // self.workers)
+        here = cores()
+        self.workers = whole_number("workers", here if workers is None else workers, 1)
+        share = max(1, here // self.workers)
         self.threads = whole_number("threads", share if threads is None else threads, 1)
         self.tries = whole_number("tries", tries, 1)
 
@@ -76,112 +75,15 @@ class Processes:
         with tempfile.TemporaryDirectory(prefix="keras_mothernets_") as folder:
             files = context.store.files or JobFiles(Path(folder, "run"), plan)
             with context.progress:
-                records = _finished(plan, context)
+                records = finished_jobs(plan, context)
                 count = min(self.workers, len(plan) - len(records))
                 if count:
-                    _lay_out(plan, context, files, records)
                     package = Path(folder, "package")
                     package.mkdir()
                     pack(plan, context).write(package)
                     with Pool(count, (str(package), str(files.path), self.threads)) as pool:
-                        records |= self._run(plan, context, files, pool, records)
+                        records |= run_jobs(pool, plan, context, files, records, self.tries)
         return records
-
-    def _run(
-        self,
-        plan: Plan,
-        context: RunContext,
-        files: JobFiles,
-        pool: Pool,
-        done: Mapping[str, JobRecord],
-    ) -> dict[str, JobRecord]:
-        scheduler = Scheduler(plan, done=done, tries=self.tries)
-        records: dict[str, JobRecord] = {}
-        while not scheduler.has_ended:
-            context.interrupt.check()
-            for worker in pool.idle():
-                if (job := scheduler.begin()) is None:
-                    break
-                worker.begin(job)
-                context.progress.begin_job(job)
-            for job, told in pool.wait():
-                if told is None:
-                    given_up = scheduler.fail(job.name)
-                    if given_up:
-                        error = self._lost(job, pool, context)
-                        leave_out_all(given_up, error, plan, context)
-                elif told.event == "failed":
-                    error = failure_of(told)
-                    leave_out_all(scheduler.give_up(job.name), error, plan, context)
-                elif told.event == "finished":
-                    records[job.name] = _keep(told, context, files)
-                    scheduler.finish(job.name)
-                else:
-                    told.show(job, context.progress)
-        return records
-
-    def _lost(self, job: Job, pool: Pool, context: RunContext) -> JobFailed:
-        """Why a job is left out whose workers all died.
-
-        Raises:
-            RunError: The run shall stop.
-        """
-        error = RunError(
-            f"Job `{job.name}` cannot go on: its worker process died {self.tries} times",
-            received=f"the last time {pool.last_end}",
-            fix="Look at the memory that it needs, or use fewer workers; finished jobs and"
-            " epochs in the run directory are kept",
-        )
-        if context.on_failure == "stop":
-            raise error
-        return JobFailed(f"Job `{job.name}` is left out: {error}")
-
-
-def failure_of(told: Told) -> JobFailed:
-    """What failed in another process, if the others go on without it.
-
-    Args:
-        told: What was said of it.
-
-    Raises:
-        Exception: The run shall stop; the place in the other process stands behind it.
-    """
-    error, place = told.values
-    if not isinstance(error, JobFailed):
-        raise error from RuntimeError(f"in a worker process:\n{place}")
-    return error
-
-
-def _finished(plan: Plan, context: RunContext) -> dict[str, JobRecord]:
-    """The jobs that the store holds already."""
-    records = {}
-    for job in plan.order():
-        if (record := context.store.record(job)) is not None:
-            records[job.name] = record
-            context.progress.end_job(record, True)
-    return records
-
-
-def _lay_out(
-    plan: Plan, context: RunContext, files: JobFiles, records: Mapping[str, JobRecord]
-) -> None:
-    """Put networks that are in memory, and that others wait for, where workers find them."""
-    if context.store.files is None:
-        for name, record in records.items():
-            if plan.is_needed(name, records):
-                network = context.networks[record.job.network]
-                files.save(record, context.store.load(record.job, network))
-
-
-def _keep(told: Told, context: RunContext, files: JobFiles) -> JobRecord:
-    record: JobRecord = told.values[0]
-    if context.store.files is None:
-        network = context.networks[record.job.network]
-        context.store.save(record, files.load(record.job, network))
-    else:
-        context.store.note(record)
-    context.progress.end_job(record, False)
-    return record
 
 
 class Worker:
@@ -271,16 +173,16 @@ class Pool:
         for worker in self._workers:
             worker.end()
 
-    def idle(self) -> list[Worker]:
-        """The workers without a job."""
-        return [worker for worker in self._workers if worker.job is None]
+    def has_room(self) -> bool:
+        """See `Crew.has_room`."""
+        return bool(self._idle())
+
+    def begin(self, job: Job) -> None:
+        """See `Crew.begin`."""
+        self._idle()[0].begin(job)
 
     def wait(self) -> Iterator[tuple[Job, Told | None]]:
-        """Wait until a worker says something, or a little while.
-
-        Yields:
-            Its job, and what it says; `None` if it has died.
-        """
+        """See `Crew.wait`."""
         heard: list[Any] = wait([worker.connection for worker in self._workers], PATIENCE)
         for worker in [each for each in self._workers if each.connection in heard]:
             job, told = worker.job, worker.hear()
@@ -288,6 +190,9 @@ class Pool:
                 self._replace(worker)
             if job is not None:
                 yield job, told
+
+    def _idle(self) -> list[Worker]:
+        return [worker for worker in self._workers if worker.job is None]
 
     def _replace(self, worker: Worker) -> None:
         """Make a new one in place of one that died at work; one that died idle is let go."""
@@ -312,13 +217,20 @@ def environment(number: int, gpus: int) -> dict[str, str]:
         >>> environment(3, 2)["CUDA_VISIBLE_DEVICES"]
         '1'
     """
-    variables = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
-    }
+    variables = {**os.environ, "PYTHONPATH": search_path()}
     if gpus:
         variables["CUDA_VISIBLE_DEVICES"] = str(number % gpus)
     return variables
+
+
+def search_path() -> str:
+    """The folders in which modules are found here, for `PYTHONPATH`.
+
+    Example:
+        >>> "" in search_path().split(os.pathsep)
+        False
+    """
+    return os.pathsep.join(path or os.getcwd() for path in sys.path)
 
 
 def _gpus() -> int:
@@ -327,6 +239,12 @@ def _gpus() -> int:
     return len(tf.config.list_physical_devices("GPU"))
 
 
-def _cores() -> int:
+def cores() -> int:
+    """The number of cores that this process may use.
+
+    Example:
+        >>> cores() >= 1
+        True
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
