@@ -90,10 +90,11 @@ def run_jobs(
             if told is None:
                 given_up = scheduler.fail(job.name)
                 if given_up:
-                    leave_out_all(given_up, _lost(job, tries, crew, context), plan, context)
+                    error = _lost(job, tries, crew, context)
+                    leave_out_all(job, given_up, error, plan, context)
             elif told.event == "failed":
                 error = failure_of(told)
-                leave_out_all(scheduler.give_up(job.name), error, plan, context)
+                leave_out_all(job, scheduler.give_up(job.name), error, plan, context)
             elif told.event == "finished":
                 records[job.name] = _keep(told, context, files)
                 scheduler.finish(job.name)

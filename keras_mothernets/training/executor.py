@@ -55,7 +55,7 @@ class Local:
                 try:
                     record = record or _train(job, plan, context, mothers)
                 except JobFailed as error:
-                    leave_out_all(waiting_for(job, plan), error, plan, context)
+                    leave_out_all(job, waiting_for(job, plan), error, plan, context)
                     continue
                 records[job.name] = record
                 context.progress.end_job(record, was_finished)

@@ -103,15 +103,15 @@ def leave_out_all(names: Sequence[str], error: JobFailed, plan: Plan, context: R
     """Go on without a job and those that wait for it.
 
     Args:
-        names: Name of the job that failed, then of the others.
+        job: The job that failed.
+        names: Its name, and those of the others.
         error: Why.
         plan: The plan.
         context: What the jobs of the run share; its `failed` and its display are told.
     """
-    failed, *others = names
     for name in names:
-        waits = f"Job `{name}` is left out: it waits for `{failed}`"
-        context.failed[name] = waits if name in others else str(error)
+        waits = f"Job `{name}` is left out: it waits for `{job.name}`"
+        context.failed[name] = str(error) if name == job.name else waits
         context.progress.fail_job(plan[name], context.failed[name])
 
 
