@@ -99,7 +99,9 @@ def _begin_anew(job: Job, context: RunContext, error: BadLoss, rate: float) -> N
         file.remove()
 
 
-def leave_out_all(names: Sequence[str], error: JobFailed, plan: Plan, context: RunContext) -> None:
+def leave_out_all(
+    job: Job, names: Sequence[str], error: JobFailed, plan: Plan, context: RunContext
+) -> None:
     """Go on without a job and those that wait for it.
 
     Args:
