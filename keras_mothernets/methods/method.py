@@ -17,6 +17,7 @@ from keras_mothernets.graph import own_methods
 from keras_mothernets.member import Member, as_members
 from keras_mothernets.methods.design import Design, Schedule
 from keras_mothernets.methods.ensemble_settings import check_votes, compile_ensemble
+from keras_mothernets.training.check_distribute import check_strategy, distributed
 from keras_mothernets.training.check_run import check_run, check_schedule
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.data import TrainingData, read_data
@@ -147,6 +148,7 @@ class Method(abc.ABC):
         run_dir: str | os.PathLike[str] | None = None,
         executor: Executor | None = None,
         on_failure: str = "stop",
+        distribute: Any = None,
         **data_arguments: Any,
     ) -> History:
         """Train all members.
@@ -179,6 +181,9 @@ class Method(abc.ABC):
                 thousandfold, the job ends with its last good epoch, and if there is none, or
                 something else failed, it is left out, with those that wait for it. "retry" is the
                 same after three more tries, each with a half of the learning rate before.
+            distribute: A `tf.distribute.MirroredStrategy` or `OneDeviceStrategy`: each job, one
+                after the other, trains on all of its devices. Its batch size must divide by their
+                number. The members are plain models all the same. See `docs/DISTRIBUTION.md`.
             **data_arguments: `validation_data`, `validation_split`, `sample_weight`,
                 `class_weight`, `shuffle`, `steps_per_epoch`, `validation_steps`,
                 `validation_batch_size`, `validation_freq`, as in Keras.
@@ -197,10 +202,13 @@ class Method(abc.ABC):
             raise MotherNetsError("`compile` comes before `fit`", fix="Call `compile` with a loss")
         on_failure = check_on_failure(on_failure)
         executor = Local() if executor is None else executor
-        _check_executor(executor)
+        _check_executor(executor, distribute)
+        check_strategy(distribute)
         data = _read("fit", x, y, data_arguments)
         plan, context = self._prepare(data, epochs, batch_size, monitor, callbacks)
         assert context is not None, "`compile` was called"
+        if distribute is not None:
+            plan, context = distributed(plan, context, distribute)
         store: Store = MemoryStore() if run_dir is None else RunDirectory(run_dir, self._grows)
         if run_dir is None and self._grows and self._run is not None:
             store = store_that_grows(*self._run, plan)
@@ -398,11 +406,17 @@ def _execute(executor: Executor, plan: Plan, context: RunContext) -> Mapping[str
         context.store.close()
 
 
-def _check_executor(executor: Any) -> None:
+def _check_executor(executor: Any, distribute: Any) -> None:
     if not callable(getattr(executor, "run", None)):
         raise MotherNetsError(
             "`executor` cannot run a plan",
             expected="an object with a method `run`, or `None`",
+            received=repr(executor),
+        )
+    if distribute is not None and not isinstance(executor, Local):
+        raise MotherNetsError(
+            "`distribute` needs the executor `Local()`, since a strategy has the devices of this"
+            " process",
             received=repr(executor),
         )
 

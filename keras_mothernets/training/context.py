@@ -8,12 +8,14 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_mothernets.errors import naming
 from keras_mothernets.member import Member
 from keras_mothernets.training.callbacks import callbacks_of
 from keras_mothernets.training.data import TrainingData
 from keras_mothernets.training.describe import describe, describe_callbacks
+from keras_mothernets.training.distribute import scope_of
 from keras_mothernets.training.fingerprint import weights_fingerprint
 from keras_mothernets.training.interrupt import Interrupt
 from keras_mothernets.training.job import Job, Scratch
@@ -39,6 +41,7 @@ class RunContext:
         keeps_last_good: Whether a job whose loss goes bad ends with its last good epoch.
         failed: Why jobs were left out, by name; filled by the executor.
         interrupt: Knows whether the user wants to stop.
+        distribute: The devices that one job trains on; `None` for one, TensorFlow's first.
     """
 
     networks: Mapping[str, keras.Model]
@@ -53,6 +56,7 @@ class RunContext:
     keeps_last_good: bool = False
     failed: dict[str, str] = field(default_factory=dict)
     interrupt: Interrupt = field(default_factory=Interrupt)
+    distribute: tf.distribute.Strategy | None = None
 
     def described(self, job: Job) -> Job:
         """The job with what is its own in words: optimizer, callbacks, initial weights.
@@ -71,9 +75,25 @@ class RunContext:
         weights = weights_fingerprint(self.networks[job.network]) if is_scratch else ""
         return replace(job, optimizer=optimizer, callbacks=callbacks, initial_weights=weights)
 
-    def optimizer(self, job: Job) -> keras.optimizers.Optimizer:
-        """A new optimizer for a job: the member's own choice, else the common one."""
-        return self.settings.make_optimizer(job, self._own(job).optimizer)
+    def optimizer(self, job: Job, in_scope: bool = False) -> keras.optimizers.Optimizer:
+        """A new optimizer for a job: the member's own choice, else the common one.
+
+        Args:
+            job: The job.
+            in_scope: Whether it is to train, and is made in the scope of `distribute`.
+        """
+        with scope_of(self.distribute if in_scope else None):
+            return self.settings.make_optimizer(job, self._own(job).optimizer)
+
+    def compile_to_train(self, job: Job, model: keras.Model) -> None:
+        """Compile a network of a job, in the scope of `distribute`.
+
+        Args:
+            job: The job.
+            model: A network that was made in that scope.
+        """
+        with scope_of(self.distribute):
+            self.settings.compile(model, self.optimizer(job, in_scope=True))
 
     def callbacks_of(self, job: Job) -> list[keras.callbacks.Callback]:
         """New callbacks for a job: those of `fit`, then the member's own."""

@@ -18,11 +18,13 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_mothernets.errors import DataError, MotherNetsError
 from keras_mothernets.graph import last_activation
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.data import ArraySource
+from keras_mothernets.training.distribute import scope_of
 from keras_mothernets.training.job import Job, Lesson
 from keras_mothernets.training.losses import SIGMOIDS, LossKind, loss_specs
 from keras_mothernets.training.signature import input_structure, output_structure
@@ -57,13 +59,17 @@ class Student(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """The loss on the labels, or both losses; what regularizers add counts whole."""
+        """The loss on the labels, or both losses; what regularizers add counts whole.
+
+        Of several replicas each gives its part of the sum, as Keras' own losses do.
+        """
         if not isinstance(y, (tuple, list)):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         y, taught = y
-        added = sum(self.losses)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        added = sum(self.losses) / replicas
         of_labels = super().compute_loss(x, y, y_pred, sample_weight, training) - added
-        of_teacher = self._divergence(taught, y_pred, sample_weight)
+        of_teacher = self._divergence(taught, y_pred, sample_weight) / replicas
         alpha = self.lesson.alpha
         return (1 - alpha) * of_labels + alpha * of_teacher + added
 
@@ -133,7 +139,8 @@ def as_student(model: keras.Model, job: Job, context: RunContext) -> Student:
     """A network that shares all layers with another, and learns as its job says."""
     assert job.lesson is not None
     squashing, gives_logits = _reading(model, context)
-    student = Student(input_structure(model), output_structure(model), name=model.name)
+    with scope_of(context.distribute):
+        student = Student(input_structure(model), output_structure(model), name=model.name)
     student.learn(job.lesson, squashing, gives_logits)
     return student
 

@@ -11,6 +11,7 @@ from keras_mothernets.training.callback_states import CallbackStates
 from keras_mothernets.training.checkpoint import Checkpoint
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.distillation import as_student
+from keras_mothernets.training.distribute import scope_of
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.start_job import Started
 from keras_mothernets.training.store import empty_like
@@ -33,11 +34,12 @@ def resume_job(job: Job, context: RunContext) -> Started | None:
     checkpoint = None if file is None else file.read()
     if file is None or checkpoint is None:
         return None
-    model = empty_like(context.networks[job.network], job.name)
-    if job.lesson is not None:
-        model = as_student(model, job, context)
-    context.settings.compile(model, context.optimizer(job))
-    model.optimizer.build(model.trainable_variables)
+    with scope_of(context.distribute):
+        model = empty_like(context.networks[job.network], job.name)
+        if job.lesson is not None:
+            model = as_student(model, job, context)
+        context.compile_to_train(job, model)
+        model.optimizer.build(model.trainable_variables)
     try:
         checkpoint.check_fits(model)
     except ValueError as error:

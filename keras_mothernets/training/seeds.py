@@ -50,12 +50,21 @@ def seed_random_layers(model: keras.Model, seed: int) -> int:
     Returns:
         The number of random states that were set.
     """
+    states = random_states(model)
+    for position, state in enumerate(states):
+        state.assign([derive_seed(seed, "random layer", position), 0])
+    return len(states)
+
+
+def random_states(model: keras.Model) -> list[keras.Variable]:
+    """The states of all random layers of a model: a seed, and how often it was drawn from.
+
+    Args:
+        model: A built model.
+    """
     weights = {id(weight) for weight in model.weights}
-    states = [
+    return [
         variable
         for variable in model.variables
         if id(variable) not in weights and variable.path.endswith("seed_generator_state")
     ]
-    for position, state in enumerate(states):
-        state.assign([derive_seed(seed, "random layer", position), 0])
-    return len(states)

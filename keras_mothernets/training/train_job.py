@@ -18,6 +18,7 @@ from keras_mothernets.training.callback_states import CallbackStates
 from keras_mothernets.training.callbacks import EpochLogs, EpochOrder
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.distillation import Student, as_student, fit_arguments_of
+from keras_mothernets.training.distribute import put_in, replicas_of, taken_out, with_strategy
 from keras_mothernets.training.graph_gradients import gradients_end_with_graphs
 from keras_mothernets.training.interrupt import StopWhenAsked
 from keras_mothernets.training.job import Hatch, Job
@@ -63,11 +64,11 @@ def train_job(
             context.progress.resume_job(job, len(checkpoint.epochs))
         arguments = fit_arguments_of(job, context, started.model, mother) if job.epochs else {}
         fitted = fit_job(job, context, started, arguments, meter) if job.epochs else Fitted()
+        model = taken_out(started.model, context.distribute, context.networks[job.network])
         if job.renews_statistics and job.epochs:
-            renew_statistics(started.model, arguments)
-        check_weights(job, started.model)
-        row = _row(job, started, fitted, meter)
-        model = started.model
+            renew_statistics(model, arguments)
+        check_weights(job, model)
+        row = _row(job, context, started, fitted, meter)
         if isinstance(model, Student):
             model = empty_like(context.networks[job.network], job.name)
             copy_variables(started.model, model)
@@ -81,9 +82,10 @@ def _started(job: Job, context: RunContext, mother: keras.Model | None) -> Start
     if started is None:
         started = start_job(job, context, mother)
         seed_random_layers(started.model, job.seed)
+        started = replace(started, model=put_in(started.model, context.distribute))
         if job.lesson is not None:
             started = replace(started, model=as_student(started.model, job, context))
-        context.settings.compile(started.model, context.optimizer(job))
+        context.compile_to_train(job, started.model)
     return started
 
 
@@ -153,6 +155,7 @@ def fit_job(
         StopWhenAsked(context.interrupt),
     ]
     begin = first_epoch(job, checkpoint)
+    callbacks = with_strategy(callbacks, context.distribute)
     try:
         model.fit(
             **arguments, initial_epoch=begin, epochs=job.epochs, callbacks=callbacks, verbose=0
@@ -163,7 +166,7 @@ def fit_job(
         give_back_best(own, model)
         warnings.warn(f"{error.problem}; it ends as it was before", stacklevel=2)
     accumulated = getattr(model.optimizer, "gradient_accumulation_steps", None) or 1
-    steps = int(model.optimizer.iterations) * accumulated
+    steps = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) * accumulated
     return Fitted(
         history=logs.history(),
         steps=steps,
@@ -189,7 +192,9 @@ def _keepers(
         yield SaveEpochs(file, started, states, logs, meter)
 
 
-def _row(job: Job, started: Started, fitted: Fitted, meter: Meter) -> LedgerRow:
+def _row(
+    job: Job, context: RunContext, started: Started, fitted: Fitted, meter: Meter
+) -> LedgerRow:
     return LedgerRow(
         job=job.name,
         role=job.role,
@@ -204,14 +209,18 @@ def _row(job: Job, started: Started, fitted: Fitted, meter: Meter) -> LedgerRow:
         deviation=started.deviation,
         hatch_seconds=started.hatch_seconds,
         **meter.costs,
-        device=device_text(),
+        device=device_text(replicas_of(context.distribute)),
         metrics=fitted.metrics,
     )
 
 
-def device_text() -> str:
-    """What jobs run on: the first accelerator's name, else "CPU"."""
+def device_text(count: int = 1) -> str:
+    """What jobs run on: the first accelerator's name, else "CPU"; of several with their number.
+
+    Args:
+        count: Number of devices that a job trains on.
+    """
     devices = tf.config.list_physical_devices("GPU")
-    if not devices:
-        return "CPU"
-    return str(tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU"))
+    details = tf.config.experimental.get_device_details(devices[0]) if devices else {}
+    name = str(details.get("device_name", "GPU")) if devices else "CPU"
+    return name if count == 1 else f"{count} x {name}"

@@ -11,9 +11,16 @@ import numpy as np
 
 from keras_mothernets.training.data.bootstrap import bootstrap_rows
 from keras_mothernets.training.data.leaves import named_leaves
+from keras_mothernets.training.data.replicas import (
+    EvaluationBatches,
+    evaluation_cuts,
+    filled_up,
+    next_multiple,
+)
 from keras_mothernets.training.seeds import derive_seed
 from keras_mothernets.training.signature import output_keys, output_structure
 
+BATCH_SIZE = 32  # where none is given, as in Keras
 FINGERPRINT_ROWS = 4096  # rows that are hashed of a large array; all rows of a smaller one
 
 
@@ -33,6 +40,8 @@ class ArrayBatches(keras.utils.PyDataset):
         seed: Seed of the order; `None` keeps the order of the arrays.
         bootstrap: Seed of a sample of as many rows, drawn with replacement and the same in every
             epoch; `None` for all rows.
+        replicas: Number by which the rows of every batch must divide, see
+            `keras_mothernets.training.data.replicas`; it divides the batch size.
     """
 
     def __init__(
@@ -41,11 +50,13 @@ class ArrayBatches(keras.utils.PyDataset):
         batch_size: int,
         seed: int | None = None,
         bootstrap: int | None = None,
+        replicas: int = 1,
     ) -> None:
         super().__init__()
         self.arrays = arrays
         self.batch_size = batch_size
         self.seed = seed
+        self.replicas = replicas
         self.num_examples = len(named_leaves("x", arrays[0])[0][1])
         self._rows = np.arange(self.num_examples)
         if bootstrap is not None:
@@ -61,15 +72,25 @@ class ArrayBatches(keras.utils.PyDataset):
         Args:
             epoch: Number of the epoch, from 0.
         """
-        self._order = self._rows
+        order = self._rows
         if self.seed is not None:
-            self._order = np.random.default_rng([self.seed, epoch]).permutation(self._rows)
+            order = np.random.default_rng([self.seed, epoch]).permutation(self._rows)
+        self._order = filled_up(order, self.replicas)
 
     def __len__(self) -> int:
-        return -(-self.num_examples // self.batch_size)
+        return -(-len(self._order) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        return self.rows(index * self.batch_size, (index + 1) * self.batch_size)
+
+    def rows(self, first: int, last: int) -> tuple[Any, ...]:
+        """Some rows in the order of the epoch, as one batch.
+
+        Args:
+            first: Place of the first one.
+            last: Place behind the last one.
+        """
+        rows = self._order[first:last]
         return keras.tree.map_structure(
             lambda array: None if array is None else _as_fed(array[rows]), self.arrays
         )
@@ -104,18 +125,36 @@ class ArraySource:
         return None if batch_size is None else -(-self.num_examples // batch_size)
 
     def batches(
-        self, batch_size: int | None, seed: int | None = None, bootstrap: int | None = None
+        self,
+        batch_size: int | None,
+        seed: int | None = None,
+        bootstrap: int | None = None,
+        replicas: int = 1,
     ) -> ArrayBatches:
         """The arrays as Keras eats them; in an order of their own if there is a seed.
 
         Args:
             batch_size: Rows of one batch.
-            seed: As in `ArrayBatches`, and so is `bootstrap`.
+            seed: As in `ArrayBatches`, and so are `bootstrap` and `replicas`.
             bootstrap: Seed of a bootstrap sample.
+            replicas: Number by which batches must divide.
         """
         parts = (self.x, self.y, self.sample_weight)
         used = max(position for position, part in enumerate(parts) if part is not None) + 1
-        return ArrayBatches(parts[:used], batch_size or 32, seed, bootstrap)
+        return ArrayBatches(parts[:used], batch_size or BATCH_SIZE, seed, bootstrap, replicas)
+
+    def evaluation_batches(self, batch_size: int | None, replicas: int = 1) -> Any:
+        """The arrays as Keras evaluates on them: in their order, each row once.
+
+        Args:
+            batch_size: Rows of one batch.
+            replicas: Number of replicas that get rows of every batch.
+        """
+        if replicas == 1:
+            return self.batches(batch_size)
+        size = batch_size or next_multiple(BATCH_SIZE, of=replicas)
+        cuts = evaluation_cuts(self.num_examples, size, replicas)
+        return EvaluationBatches(self.batches(size), cuts)
 
     def for_network(self, model: keras.Model) -> ArraySource:
         """The same arrays with targets and weights in the form of a network's outputs.

@@ -15,6 +15,7 @@ from keras_mothernets.errors import DataError, whole_number
 from keras_mothernets.training.data.arrays import ArraySource
 from keras_mothernets.training.data.checks import check_arrays
 from keras_mothernets.training.data.leaves import as_arrays, named_leaves
+from keras_mothernets.training.data.replicas import next_multiple
 from keras_mothernets.training.data.streams import StreamSource
 
 Source = ArraySource | StreamSource
@@ -34,6 +35,7 @@ class TrainingData:
         validation_steps: Steps of one validation, likewise.
         validation_batch_size: Batch size of the validation; the training's by default.
         validation_freq: Epochs between two validations.
+        replicas: Number of replicas to which every batch is dealt out.
     """
 
     train: Source
@@ -44,6 +46,7 @@ class TrainingData:
     validation_steps: int | None = None
     validation_batch_size: int | None = None
     validation_freq: Any = 1
+    replicas: int = 1
 
     def steps(self, batch_size: int | None) -> int | None:
         """Number of steps in one epoch, or `None` if the data do not know it."""
@@ -60,7 +63,7 @@ class TrainingData:
         if rows is None or not per_pass or batch_size is None:
             return None
         passes, rest = divmod(steps, per_pass)
-        return passes * rows + rest * batch_size
+        return passes * next_multiple(rows, of=self.replicas) + rest * batch_size
 
     def batch_size(self, batch_size: int) -> int | None:
         """The batch size that counts: `None` where the data come in batches already."""
@@ -79,14 +82,15 @@ class TrainingData:
         """
         train, order = self.train.for_network(model), seed if self.shuffle else None
         arguments: dict[str, Any] = {
-            "x": train.batches(batch_size, order, bootstrap),
+            "x": train.batches(batch_size, order, bootstrap, self.replicas),
             "shuffle": False,
             "class_weight": self.class_weight,
             "steps_per_epoch": self.steps_per_epoch,
         }
         if self.validation is not None:
             size = self.validation_batch_size or batch_size
-            arguments["validation_data"] = self.validation.for_network(model).batches(size)
+            validation = self.validation.for_network(model)
+            arguments["validation_data"] = validation.evaluation_batches(size, self.replicas)
             arguments["validation_steps"] = self.validation_steps
             arguments["validation_freq"] = self.validation_freq
         return arguments

@@ -90,7 +90,11 @@ class StreamSource:
         return count if count >= 0 else None
 
     def batches(
-        self, batch_size: int | None, seed: int | None = None, bootstrap: int | None = None
+        self,
+        batch_size: int | None,
+        seed: int | None = None,
+        bootstrap: int | None = None,
+        replicas: int = 1,
     ) -> Any:
         """The data as Keras eats them; a PyDataset's batches reordered if there is a seed.
 
@@ -99,12 +103,22 @@ class StreamSource:
             seed: Seed of the order of the batches.
             bootstrap: Seed of the weights by which a bootstrap sample is imitated, see
                 `keras_mothernets.training.data.bootstrap`.
+            replicas: Not used; whether the batches divide was checked before.
         """
         dataset = self.dataset
         is_countable = self.steps(None) is not None
         if seed is not None and is_countable and isinstance(dataset, keras.utils.PyDataset):
             dataset = ReorderedBatches(dataset, seed)
         return dataset if bootstrap is None else weighted_stream(dataset, bootstrap)
+
+    def evaluation_batches(self, batch_size: int | None, replicas: int = 1) -> Any:
+        """The data set itself.
+
+        Args:
+            batch_size: Not used, and neither is `replicas`; see `batches`.
+            replicas: Number of replicas.
+        """
+        return self.dataset
 
     def for_network(self, model: keras.Model) -> StreamSource:
         """The data set itself: its batches have the form that its maker gave them."""
