@@ -69,6 +69,7 @@ class Method(abc.ABC):
         self.seed = whole_number("seed", seed, 0)
         self._settings: CompileSettings | None = None
         self._run: tuple[Plan, RunContext] | None = None
+        self._last: tuple[Plan, RunContext] | None = None  # which may have been stopped
         self._trained: list[keras.Model] | None = None
         self._grows = False  # whether a run may have jobs that it did not begin with
 
@@ -175,7 +176,7 @@ class Method(abc.ABC):
                 plan is refused; networks, data, settings, callbacks and the code of your own
                 functions belong to the plan. Other initial weights are only warned of.
             executor: Runs the jobs: `km.Local()` by default, one after the other;
-                `km.Processes(n)` in several processes of this machine.
+                `km.Processes(n)` in several processes of this machine, `km.Ray()` in a cluster.
             on_failure: What happens when a job fails. "stop" ends the run; what is finished stays
                 in `run_dir`. "skip" goes on: where the loss is no number any more, or has grown a
                 thousandfold, the job ends with its last good epoch, and if there is none, or
@@ -216,7 +217,7 @@ class Method(abc.ABC):
             context, store=store, progress=_display(verbose, plan, store), on_failure=on_failure
         )
         check_run(plan, context)
-        self._run = self._trained = None
+        self._run, self._trained, self._last = None, None, (plan, context)
         records = _execute(executor, plan, context)
         _check_members(plan, records, context)
         self._run = (plan, context)
@@ -238,7 +239,28 @@ class Method(abc.ABC):
             raise MotherNetsError(
                 "There are no trained members yet", fix="Call `compile` and `fit` first"
             )
-        return [name for name in self.member_names if name not in self._run[1].failed]
+        trained = {job.name for job in self._run[0]} - self._run[1].failed.keys()
+        return [name for name in self.member_names if name in trained]
+
+    def finished_members(self) -> list[Member]:
+        """The members that the last `fit` has finished, even if it was stopped or has failed.
+
+        Returns:
+            Trained networks with their names; `km.combine` makes an ensemble of them.
+
+        Example:
+            >>> km.combine(method.finished_members())  # doctest: +SKIP
+        """
+        if self._last is None:
+            return []
+        plan, context = self._last
+        finished = [
+            plan[member.label]
+            for member in self._members
+            if any(job.name == member.label for job in plan)
+            and context.store.record(plan[member.label]) is not None
+        ]
+        return [Member(context.trained(job), job.name) for job in finished]
 
     @property
     def members(self) -> list[keras.Model]:

@@ -89,6 +89,14 @@ def test_it_is_what_it_would_have_been_from_the_beginning():
     assert_equal(weights(method), weights(whole))
 
 
+def test_before_the_next_fit_the_members_are_those_that_are_trained():
+    method = km.MotherNets(members())
+    fit(method)
+    method.add(network("new", 9, 9))
+    assert [model.name for model in method.members] == ["a", "b", "c"]
+    assert method.ensemble().predict(x, verbose=0).shape == (64, 2)
+
+
 def test_names_stay_distinct_and_several_can_be_added(trained):
     method = km.MotherNets(members())
     fit(method)

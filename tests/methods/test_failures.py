@@ -82,8 +82,24 @@ def test_by_default_the_run_stops_and_keeps_what_is_finished(tmp_path, monkeypat
     with pytest.raises(BadLoss, match="Job `b`: the loss became nan in epoch 3"):
         fit(method, {"b": Spoil(2)}, run_dir=tmp_path)
     assert (tmp_path / "jobs/a/state.json").exists()
+    with pytest.raises(km.MotherNetsError, match="no trained members yet"):
+        method.members  # noqa: B018
+    assert [member.name for member in method.finished_members()] == ["a"]
+    assert km.combine(method.finished_members()).predict(x, verbose=0).shape == (64, 2)
     monkeypatch.setattr(Spoil, "may", False)
     assert fit(km.FullData(members()), {"b": Spoil(2)}, run_dir=tmp_path).failed == {}
+
+
+def test_what_is_finished_can_be_had_without_a_run_directory_too():
+    method = km.FullData(members())
+    assert method.finished_members() == []
+    with pytest.raises(BadLoss):
+        fit(method, {"c": Spoil(0)})
+    a, b = method.finished_members()
+    assert (a.name, b.name) == ("a", "b")
+    expected = km.FullData(members())
+    fit(expected)
+    assert_equal(b.model.get_weights(), expected.members[1].get_weights())
 
 
 def test_weights_that_are_no_numbers_are_found_where_a_relu_hides_them():
