@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 # Before TensorFlow is imported: its start-up notices would drown what pytest says.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,6 +20,12 @@ def pytest_make_parametrize_id(config: object, val: object, argname: str) -> str
     if callable(val):
         return getattr(val, "__name__", type(val).__name__)
     return None
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c_is_heard() -> None:
+    """Who runs tests in the background of a shell may have it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -146,7 +146,7 @@ class RunDirectory:
             RunError: The ledger cannot be written.
         """
         assert self._ledger is not None, "`open` comes first"
-        with storing("The ledger", self.path):
+        with storing(f"Job `{record.job.name}`", self.path):
             self._ledger.add(record.row)
         self.checkpoint(record.job).remove()
 

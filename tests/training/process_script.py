@@ -8,6 +8,7 @@ With one thread everywhere, so that results of one process and of several can be
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -179,6 +180,7 @@ class _Spoil(keras.callbacks.Callback):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored in the background
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     out = Path(sys.argv[1])
