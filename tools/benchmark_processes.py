@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 def compare(arguments: argparse.Namespace, argv: list[str]) -> int:
     """Both sides in turn, and once with one thread; print what came of it."""
     seconds: dict[str, list[float]] = {side: [] for side in SIDES}
-    weights: dict[str, dict[str, np.ndarray]] = {}
+    results: dict[str, dict[str, np.ndarray]] = {}
     with tempfile.TemporaryDirectory() as folder:
         sides = [side for _ in range(arguments.rounds) for side in SIDES[:2]]
         for side in [*sides, SIDES[2]]:
@@ -59,8 +59,8 @@ def compare(arguments: argparse.Namespace, argv: list[str]) -> int:
                 [sys.executable, __file__, *argv, "--side", side, "--out", str(out)], check=True
             )
             with np.load(out) as result:
-                weights[side] = {name: result[name] for name in result.files}
-            seconds[side].append(float(weights[side].pop("seconds")))
+                results[side] = {name: result[name] for name in result.files}
+            seconds[side].append(float(results[side].pop("seconds")))
     ratios = [a / b for a, b in zip(seconds["processes"], seconds["local"], strict=True)]
     local, several = (statistics.median(seconds[side]) for side in SIDES[:2])
     threads = max(1, (os.cpu_count() or 1) // arguments.workers)
@@ -71,17 +71,29 @@ def compare(arguments: argparse.Namespace, argv: list[str]) -> int:
         f"Processes({arguments.workers}), {threads} thread each          median {several:6.1f} s\n"
         f"Local, one thread                           {seconds['one thread'][0]:6.1f} s\n"
         f"ratio of medians {several / local:.2f} (rounds {min(ratios):.2f} to {max(ratios):.2f})\n"
-        f"largest difference of weights from Local with all cores "
-        f"{difference(weights['processes'], weights['local']):.1e}, with one thread "
-        f"{difference(weights['processes'], weights['one thread']):.1e}"
+        f"largest relative difference of a loss from Local with all cores: in the first epochs "
+        f"{difference(results, 'local', first=True):.1e}, in all {difference(results, 'local'):.1e}"
+        f"; weights and losses equal those with one thread: {is_equal(results)}"
     )
-    is_equal = difference(weights["processes"], weights["one thread"]) == 0.0
-    return int(threads == 1 and not is_equal)
+    return int(threads == 1 and not is_equal(results))
 
 
-def difference(mine: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> float:
-    """The largest difference of two sets of weights."""
-    return max(float(np.abs(mine[name] - theirs[name]).max()) for name in theirs)
+def difference(
+    results: dict[str, dict[str, np.ndarray]], side: str, *, first: bool = False
+) -> float:
+    """The largest relative difference of a loss of several processes from another side's."""
+    mine, theirs = results["processes"], results[side]
+    return max(
+        float(np.abs(mine[name] / theirs[name] - 1)[: 1 if first else None].max())
+        for name in theirs
+        if name.endswith("/loss")
+    )
+
+
+def is_equal(results: dict[str, dict[str, np.ndarray]]) -> bool:
+    """Whether several processes give what one with one thread gives, bit for bit."""
+    mine, theirs = results["processes"], results["one thread"]
+    return all(np.array_equal(mine[name], theirs[name]) for name in theirs)
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -106,14 +118,17 @@ def train(arguments: argparse.Namespace) -> None:
     is_several = arguments.side == "processes"
     executor = km.Processes(arguments.workers) if is_several else km.Local()
     begin = time.perf_counter()
-    method.fit(x, y, epochs=arguments.epochs, executor=executor, verbose=0)
+    history = method.fit(x, y, epochs=arguments.epochs, executor=executor, verbose=0)
     seconds = time.perf_counter() - begin
     weights = {
         f"{model.name}/{number}": array
         for model in method.members
         for number, array in enumerate(model.get_weights())
     }
-    np.savez(arguments.out, seconds=np.array(seconds), **weights)
+    losses = {name: np.array(values) for name, values in history.history.items()}
+    np.savez(
+        arguments.out, allow_pickle=False, **{"seconds": np.array(seconds), **losses, **weights}
+    )
 
 
 if __name__ == "__main__":
