@@ -67,8 +67,9 @@ class MotherNets(Method):
             She trains for the epochs of `fit`, and `job.steps`, which a schedule should span, is
             that many times longer: members are hatched while the rate is still high, and only
             theirs falls to its end. 1 is the paper's. By default it is 0.25, which was better at
-            both budgets tried on CIFAR-10 (see docs/RESULTS.md), but 1 for a mother that is a
-            member; if you give a number such a member goes on from her as the others do.
+            all budgets tried on CIFAR-10 (see docs/RESULTS.md), but 1 for a mother that is a
+            member, so that no network is trained by two jobs. If you give a number such a member
+            goes on from her as the others do: 0.25 was far better there too.
         member_rate: Factor on the learning rate of hatched members.
         member_patience: Epochs without a better validation after which a hatched member stops;
             `None` trains all of `member_epochs`.
