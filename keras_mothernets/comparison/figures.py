@@ -10,6 +10,7 @@ from statistics import mean, stdev
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from keras_mothernets.comparison.entry import METHODS
 from keras_mothernets.comparison.results import Cell, Results
 from keras_mothernets.comparison.table import seconds_to
 from keras_mothernets.reporting import plot_error_against_time
@@ -89,10 +90,17 @@ def draw_all(
         "cost": _cost,
         "diversity": _diversity,
     }
-    what = Picture(results, title, clock)
+    what = Picture(_in_order(results), title, clock)
     for name, draw in pictures.items():
         draw(what, folder / f"{name}{suffix}")
     return [folder / f"{name}{suffix}" for name in pictures]
+
+
+def _in_order(results: Results) -> Results:
+    """The same results with the methods in their usual order, which have their usual colours."""
+    usual = [method.__name__ for method in METHODS.values()]
+    place = {name: number for number, name in enumerate(dict.fromkeys([*usual, *results.methods]))}
+    return Results(sorted(results.rows, key=lambda row: place[row.cell.method]))
 
 
 def _error_against_time(what: Picture, path: Path) -> None:
