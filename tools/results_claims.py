@@ -42,8 +42,8 @@ def ahead_of(*rivals: str, name: str = "v5") -> Check:
     return check
 
 
-def faster_than(rival: str, name: str = "v5") -> Check:
-    """The rival needs longer for the errors that it reaches at its budgets."""
+def faster_than(rival: str, times: float, name: str = "v5") -> Check:
+    """The rival needs longer, once so many times as long, for what it reaches at its budgets."""
 
     def check(kept: Kept) -> tuple[str, str]:
         if name not in kept:
@@ -64,7 +64,10 @@ def faster_than(rival: str, name: str = "v5") -> Check:
         # That our smallest budget is enough says nothing if less might be, but was not tried.
         gains = [ratio - 1 for ratio, at_least in ratios if ratio > 1 or not at_least]
         text = f"time of {rival} over ours for its error at budgets {listed(budgets)}: {words}"
-        return verdict(gains), text
+        told = verdict(gains)
+        if told == "reproduced" and max(gains) < times - 1:
+            told = "in part"
+        return told, text
 
     return check
 
@@ -177,9 +180,9 @@ def part(ours: float | None, theirs: float, at_most: bool) -> str:
 RIVALS = ("KnowledgeDistillation", "TreeNets", "Bagging")
 CLAIMS: list[tuple[int, str, Check | None]] = [
     (1, "MotherNets beat KD, TreeNets and bagging everywhere", ahead_of(*RIVALS)),
-    (2, "2 to 4.2 times faster than KD", faster_than("KnowledgeDistillation")),
-    (3, "3.6 times faster than bagging", faster_than("Bagging")),
-    (4, "TreeNets need up to 3.8 times longer on V5", faster_than("TreeNets")),
+    (2, "2 to 4.2 times faster than KD", faster_than("KnowledgeDistillation", 2)),
+    (3, "3.6 times faster than bagging", faster_than("Bagging", 3.6)),
+    (4, "TreeNets need up to 3.8 times longer on V5", faster_than("TreeNets", 3.8)),
     (5, "With four clusters more than a point below TreeNets in the same time", None),
     (6, "As fast as snapshots on V5, and more accurate", ahead_of("SnapshotEnsemble")),
     (7, "0.7 points below snapshots on V5", ahead_of("SnapshotEnsemble")),
@@ -187,11 +190,11 @@ CLAIMS: list[tuple[int, str, Check | None]] = [
     (9, "V25 on CIFAR-100: 1.5 points below snapshots", None),
     (10, "D5: snapshots are more accurate than one MotherNet", None),
     (11, "V25 on SVHN: better than snapshots with two clusters", None),
-    (12, "Independent training takes 5 times as long per network", faster_than("FullData")),
+    (12, "Independent training takes 5 times as long per network", faster_than("FullData", 5)),
     (13, "Bagging takes 73 % of the time of independent training", bagging_time),
     (14, "V100: time grows slower than that of snapshots", None),
     (15, "Snapshots get worse beyond six", snapshots_grow),
-    (16, "Up to 3 times cheaper than independent training", faster_than("FullData")),
+    (16, "Up to 3 times cheaper than independent training", faster_than("FullData", 3)),
     (17, "Large ensembles: 2 to 3 points below snapshots, 35 % faster", None),
     (18, "100 networks: up to 6 times faster", None),
     (19, "Ensembles cut misclassification by up to 20 %", ensembles_help),
