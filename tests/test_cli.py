@@ -189,6 +189,32 @@ def test_train_reports_saves_and_goes_on(
     assert again.splitlines()[-1] == [x for x in printed.splitlines() if "MotherNets" in x][-1]
 
 
+BAD = """
+def with_a_bad_one(input_shape, num_classes):
+    import keras
+    parts = [keras.layers.Flatten(), keras.layers.Rescaling(1e38), keras.layers.Dense(num_classes)]
+    softmax = keras.layers.Softmax()
+    bad = keras.Sequential([keras.Input(input_shape), *parts, softmax], name="bad")
+    narrow, *others = make(input_shape, num_classes)
+    return [narrow, bad, *others]
+"""
+
+
+def test_what_is_left_out_is_told_and_the_others_are_shown(
+    make: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my_models.py").write_text(MAKE + BAD)
+    source = make.replace(":make", ":with_a_bad_one")
+    command = ["train", source, "digits", "--method", "fulldata", "--epochs", "1"]
+    assert main(command) == 2
+    assert "Job `bad`: the loss became nan in epoch 1" in capsys.readouterr().err
+    assert main([*command, "--on-failure", "skip"]) == 0
+    printed = capsys.readouterr().out
+    table = [line.split()[0] for line in printed.splitlines() if line.endswith("%")]
+    assert table == ["narrow", "wide", "deep", "FullData"]
+    assert printed.splitlines()[-1].startswith("Job `bad` is left out: Job `bad`: the loss became")
+
+
 def test_train_from_a_folder_from_scratch(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -156,6 +156,8 @@ def _report(arguments: argparse.Namespace, method: Method, history: History, dat
     name = type(method).__name__
     result = reporting.result_of(name, method, history, data.x_test, data.y_test)
     print(f"\n{reporting.member_table(result)}\n\n{reporting.time_table([result])}")
+    for why in history.failed.values():
+        print(f"\n{why}")
     if arguments.plot is not None:
         title = f"{arguments.ensemble} on {data.name}"
         reporting.plot_results([result], arguments.plot, title=title)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import abc
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import keras
 
 from keras_mothernets.ensembles.combine import check_alike, combine
-from keras_mothernets.errors import MotherNetsError, RunError, check_arguments, whole_number
+from keras_mothernets.errors import MotherNetsError, check_arguments, whole_number
 from keras_mothernets.graph import own_methods
 from keras_mothernets.member import Member, as_members
 from keras_mothernets.methods.design import Design, Schedule
@@ -25,12 +25,11 @@ from keras_mothernets.training.executor import Executor, Local
 from keras_mothernets.training.failures import check_on_failure
 from keras_mothernets.training.fingerprint import architecture_fingerprint
 from keras_mothernets.training.job import Job, Scratch, Start
-from keras_mothernets.training.log_file import LogFile, Several
 from keras_mothernets.training.losses import loss_specs
 from keras_mothernets.training.plan import Plan
-from keras_mothernets.training.progress import Progress, make_progress
-from keras_mothernets.training.record import History, JobRecord
+from keras_mothernets.training.record import History
 from keras_mothernets.training.run_directory import RunDirectory
+from keras_mothernets.training.run_plan import check_executor, display, opened, run_plan
 from keras_mothernets.training.seeds import derive_seed
 from keras_mothernets.training.settings import CompileSettings
 from keras_mothernets.training.store import MemoryStore, Store, store_that_grows
@@ -203,7 +202,7 @@ class Method(abc.ABC):
             raise MotherNetsError("`compile` comes before `fit`", fix="Call `compile` with a loss")
         on_failure = check_on_failure(on_failure)
         executor = Local() if executor is None else executor
-        _check_executor(executor, distribute)
+        check_executor(executor, distribute)
         check_strategy(distribute)
         data = _read("fit", x, y, data_arguments)
         plan, context = self._prepare(data, epochs, batch_size, monitor, callbacks)
@@ -214,12 +213,12 @@ class Method(abc.ABC):
         if run_dir is None and self._grows and self._run is not None:
             store = store_that_grows(*self._run, plan)
         context = replace(
-            context, store=store, progress=_display(verbose, plan, store), on_failure=on_failure
+            context, store=store, progress=display(verbose, plan, store), on_failure=on_failure
         )
         check_run(plan, context)
-        self._run, self._trained, self._last = None, None, (plan, context)
-        records = _execute(executor, plan, context)
-        _check_members(plan, records, context)
+        with opened(store, plan):
+            self._run, self._trained, self._last = None, None, (plan, context)
+            records = run_plan(executor, plan, context)
         self._run = (plan, context)
         return History([records[job.name] for job in plan if job.name in records], context.failed)
 
@@ -398,56 +397,6 @@ def _monitor(choice: Any, data: TrainingData) -> str:
     return "" if choice is None or data.validation is None else choice
 
 
-def _display(verbose: str | int, plan: Plan, store: Store) -> Progress:
-    """The display, and with a run directory its log."""
-    shown = make_progress(verbose, plan)
-    if not isinstance(store, RunDirectory):
-        return shown
-    return Several([shown, LogFile(store.path / "log.txt")])
-
-
-def _execute(executor: Executor, plan: Plan, context: RunContext) -> Mapping[str, JobRecord]:
-    """Run a plan, until it ends or the user stops it.
-
-    Raises:
-        KeyboardInterrupt: The user stops it; the message says how to go on.
-    """
-    try:
-        context.store.open(plan)
-        with context.interrupt:
-            return executor.run(plan, context)
-    except KeyboardInterrupt:
-        path = getattr(context.store, "path", None)
-        how = (
-            "Nothing is kept without a `run_dir`"
-            if path is None
-            else f"Call `fit` again with `run_dir={str(path)!r}`: it goes on after the last epoch"
-        )
-        raise KeyboardInterrupt(f"Stopped. {how}.") from None
-    finally:
-        context.store.close()
-
-
-def _check_executor(executor: Any, distribute: Any) -> None:
-    if not callable(getattr(executor, "run", None)):
-        raise MotherNetsError(
-            "`executor` cannot run a plan",
-            expected="an object with a method `run`, or `None`",
-            received=repr(executor),
-        )
-    if distribute is not None and not isinstance(executor, Local):
-        raise MotherNetsError(
-            "`distribute` needs the executor `Local()`, since a strategy has the devices of this"
-            " process",
-            received=repr(executor),
-        )
-
-
-def _check_members(plan: Plan, records: Mapping[str, JobRecord], context: RunContext) -> None:
-    if not any(job.name in records for job in plan.members):
-        raise RunError("No member is finished", details="\n".join(context.failed.values()))
-
-
 def check_training(members: Sequence[Member]) -> None:
     """Members are copied as plain models, so training of their own would be lost.
 
@@ -476,9 +425,8 @@ def _ensemble(
     members = method.members
     assert method._run is not None, "there are members"
     settings = method._run[1].settings  # of the run; `compile` may have been called since
-    named = [
-        Member(model, name) for model, name in zip(members, method.finished_names, strict=True)
-    ]
+    names = method.finished_names
+    named = [Member(model, label) for model, label in zip(members, names, strict=True)]
     specs = loss_specs(settings.loss, members[0])
     if how == "vote":
         check_votes(specs, members[0])

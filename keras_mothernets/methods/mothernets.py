@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -107,34 +107,16 @@ class MotherNets(Method):
         chain: int = 0,
     ) -> None:
         super().__init__(members, seed=seed)
-        n_clusters = whole_number("n_clusters", n_clusters, 1)
-        if n_clusters > len(self._members):
-            raise MotherNetsError(
-                "`n_clusters` is larger than the number of members",
-                expected=f"1 to {len(self._members)}",
-                received=n_clusters,
-            )
-        if member_epochs is not None:
-            member_epochs = whole_number("member_epochs", member_epochs, 0)
-        if member_patience is not None:
-            member_patience = whole_number("member_patience", member_patience, 1)
-        finite_number("noise", noise)
-        finite_number("shrink", shrink, most=1)
-        if mother_part is not None:
-            finite_number("mother_part", mother_part, most=1, above=True)
-        finite_number("member_rate", member_rate, above=True)
-        self.n_clusters = n_clusters
-        self.member_epochs = member_epochs
-        self.noise = noise
-        self.shrink = shrink
-        self.mother_part = mother_part
-        self.member_rate = member_rate
-        self.member_patience = member_patience
+        self.n_clusters = _clusters_of(n_clusters, len(self._members))
+        self.member_epochs = _if_given(whole_number, "member_epochs", member_epochs, 0)
+        self.noise = finite_number("noise", noise)
+        self.shrink = finite_number("shrink", shrink, most=1)
+        self.mother_part = _if_given(finite_number, "mother_part", mother_part, most=1, above=True)
+        self.member_rate = finite_number("member_rate", member_rate, above=True)
+        self.member_patience = _if_given(whole_number, "member_patience", member_patience, 1)
         self.fresh_layers = whole_number("fresh_layers", fresh_layers, 0)
         self.new_channels = surgery.check_new_channels(new_channels)
-        if not isinstance(tree, bool):
-            raise MotherNetsError("`tree` must be True or False", received=repr(tree))
-        self.tree = tree
+        self.tree = _truth("tree", tree)
         self.chain = whole_number("chain", chain, 0)
         self._clusters: list[Cluster] | None = None
         self._added: dict[int, list[int]] = {}
@@ -372,6 +354,28 @@ class MotherNets(Method):
             return self.member_epochs
         share = MEMBER_SHARE[mother.schedule_epochs is None]
         return max(1, math.ceil(share * schedule.epochs))
+
+
+def _clusters_of(count: Any, members: int) -> int:
+    count = whole_number("n_clusters", count, 1)
+    if count > members:
+        raise MotherNetsError(
+            "`n_clusters` is larger than the number of members",
+            expected=f"1 to {members}",
+            received=count,
+        )
+    return count
+
+
+def _if_given(check: Callable[..., Any], name: str, value: Any, *least: int, **limits: Any) -> Any:
+    """A setting that is checked unless it is `None`."""
+    return None if value is None else check(name, value, *least, **limits)
+
+
+def _truth(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise MotherNetsError(f"`{name}` must be True or False", received=repr(value))
+    return value
 
 
 def _check_frozen(lost: list[str]) -> None:

@@ -67,7 +67,7 @@ def result_of(name: str, method: Any, history: History, x: np.ndarray, y: np.nda
     Raises:
         MotherNetsError: The members are not classifiers with one output.
     """
-    return Result(name, history, quality_of(method, x, y), tuple(method.member_names))
+    return Result(name, history, quality_of(method, x, y), tuple(method.finished_names))
 
 
 def member_table(result: Result) -> str:

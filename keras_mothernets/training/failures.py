@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from keras_mothernets.training.record import JobRecord
 from keras_mothernets.training.train_job import train_job
 
 ON_FAILURE = ("stop", "skip", "retry")
-LOWER_RATES = (1 / 2, 1 / 4, 1 / 8)  # of those tried again, in this order
+RATES = (1.0, 1 / 2, 1 / 4, 1 / 8)  # factors on the learning rate, of one try after the other
 
 
 class JobFailed(RunError):
@@ -71,13 +72,13 @@ def train_or_fail(
     """
     if context.on_failure == "stop":
         return train_job(job, context, mother)
-    rates = (1.0, *LOWER_RATES) if context.on_failure == "retry" else (1.0,)
+    rates = RATES if context.on_failure == "retry" else RATES[:1]
     try:
-        for rate in rates[:-1]:
+        for rate, lower in itertools.pairwise(rates):
             try:
                 return _with_rate(job, context, mother, rate)
             except BadLoss as error:
-                _begin_anew(job, context, error, rate)
+                _begin_anew(job, context, error, lower)
         return _with_rate(job, replace(context, keeps_last_good=True), mother, rates[-1])
     except Exception as error:
         raise JobFailed(f"Job `{job.name}` is left out: {error}") from error
@@ -91,9 +92,8 @@ def _with_rate(
 
 
 def _begin_anew(job: Job, context: RunContext, error: BadLoss, rate: float) -> None:
-    following = dict(zip((1.0, *LOWER_RATES), LOWER_RATES, strict=False))[rate]
     warnings.warn(
-        f"{error.problem}; it begins again with {following:g} of its learning rate", stacklevel=3
+        f"{error.problem}; it begins again with {rate:g} of its learning rate", stacklevel=3
     )
     if (file := context.store.checkpoint(job)) is not None:
         file.remove()

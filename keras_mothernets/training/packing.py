@@ -115,9 +115,12 @@ def pack(plan: Plan, context: RunContext) -> Package:
 def unpack(package: Package) -> tuple[Plan, RunContext]:
     """Take up what `pack` has packed, and the settings of Keras with it.
 
+    Whether code of layers may run was decided where the networks come from, so it may here.
+
     Args:
         package: The package; its arrays are used as they are and may be read-only.
     """
+    keras.config.enable_unsafe_deserialization()
     unpickler = pickle.Unpickler(io.BytesIO(package.data), buffers=package.arrays)
     names, settings, rules = unpickler.load()
     keras.saving.get_custom_objects().update(names)

@@ -14,6 +14,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Self
 
+import tensorflow as tf
+
 from keras_mothernets.errors import RunError, whole_number
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.crew import finished_jobs, run_jobs
@@ -234,8 +236,6 @@ def search_path() -> str:
 
 
 def _gpus() -> int:
-    import tensorflow as tf
-
     return len(tf.config.list_physical_devices("GPU"))
 
 

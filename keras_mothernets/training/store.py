@@ -119,8 +119,14 @@ def store_that_grows(plan: Plan, context: RunContext, new: Plan) -> Store:
         new: The plan that is to be run.
 
     Raises:
-        RunError: The new plan does not only have more jobs.
+        RunError: The new plan does not only have more jobs, or the earlier run is in a folder.
     """
+    if context.store.files is not None:
+        path = str(context.store.files.path)
+        raise RunError(
+            f"The members so far are in the run directory `{path}`",
+            fix=f"Give `run_dir={path!r}` again, and the new member is trained alone",
+        )
     if not new.extends(plan):
         raise RunError(
             "The run has become another one, and would train all members again",

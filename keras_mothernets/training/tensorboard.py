@@ -24,7 +24,7 @@ class TensorBoard:
         **settings: As in `keras.callbacks.TensorBoard`.
 
     Raises:
-        MotherNetsError: TensorBoard is not installed.
+        MotherNetsError: TensorBoard is not installed, or the path is none.
 
     Example:
         >>> method.fit(x, y, epochs=9, callbacks=km.TensorBoard("logs"))  # doctest: +SKIP
@@ -38,6 +38,8 @@ class TensorBoard:
                 "TensorBoard is not installed",
                 fix="Install it: `pip install 'keras-mothernets[tensorboard]'`",
             )
+        if not isinstance(path, (str, os.PathLike)):
+            raise MotherNetsError("`path` must be that of a folder for logs", received=repr(path))
         self.path = Path(path)
         self.settings = settings
 

@@ -15,7 +15,6 @@ import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
 from keras_mothernets.training.job_runner import JobRunner, WorkerStore
@@ -44,8 +43,6 @@ def _end_with_input() -> None:
 def _serve(connection: Connection) -> None:
     package, run, threads = connection.recv()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    # Whether code of layers may run was decided where the networks come from.
-    keras.config.enable_unsafe_deserialization()
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     plan, context = unpack(Package.read(Path(package)))
     runner = JobRunner(plan, context, WorkerStore(Path(run), plan), connection.send)

@@ -135,6 +135,15 @@ def test_other_arguments_are_refused_and_nothing_is_lost(tmp_path):
         fit(method, tmp_path, epochs=5)
 
 
+def test_a_run_directory_that_is_forgotten_is_named(tmp_path):
+    method = km.MotherNets(members())
+    fit(method, tmp_path)
+    method.add(network("new", 9, 9))
+    with pytest.raises(km.RunError, match=f"members so far are in the run directory `{tmp_path}`"):
+        fit(method)
+    assert [model.name for model in method.members] == ["a", "b", "c"]
+
+
 def test_a_run_directory_takes_new_members_only_where_they_were_added(tmp_path):
     fit(km.MotherNets(members()), tmp_path)
     with pytest.raises(km.RunError, match="job `new` is only here"):

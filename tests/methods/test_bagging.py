@@ -42,7 +42,7 @@ def numbered(names, size=40):
 
 def trained(members, x, y=None, *, epochs=1, seed=0, **arguments):
     method = km.Bagging(members, seed=seed)
-    method.compile(keras.optimizers.SGD(1e-5), "mse", run_eagerly=True)
+    method.compile(keras.optimizers.SGD(0.01), "mse", run_eagerly=True)
     history = method.fit(x, y, epochs=epochs, batch_size=16, verbose=0, **arguments)
     return method, history
 

@@ -102,6 +102,20 @@ def test_what_is_finished_can_be_had_without_a_run_directory_too():
     assert_equal(b.model.get_weights(), expected.members[1].get_weights())
 
 
+def test_a_run_directory_that_is_refused_costs_nothing_that_is_trained(tmp_path):
+    fit(km.FullData(members()), run_dir=tmp_path)
+    method = km.FullData(members()[:2])
+    assert method.finished_members() == []
+    with pytest.raises(km.RunError, match="holds the run of another plan"):
+        fit(method, run_dir=tmp_path)
+    assert method.finished_members() == []
+    fit(method)
+    with pytest.raises(km.RunError, match="holds the run of another plan"):
+        fit(method, run_dir=tmp_path)
+    assert [model.name for model in method.members] == ["a", "b"]
+    assert [member.name for member in method.finished_members()] == ["a", "b"]
+
+
 def test_weights_that_are_no_numbers_are_found_where_a_relu_hides_them():
     method = km.FullData(members())
     with pytest.raises(BadLoss, match="Job `b`: the weights became NaN or infinite, at `dense"):

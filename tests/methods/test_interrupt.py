@@ -144,10 +144,11 @@ def test_the_log_tells_of_all_that_happened(tmp_path, monkeypatch):
         assert re.fullmatch(TIME + pattern, line), line
 
 
-def test_a_log_that_cannot_be_written_hinders_nobody(tmp_path):
+def test_a_log_that_cannot_be_written_hinders_nobody(tmp_path, monkeypatch):
+    monkeypatch.setattr(Press, "may", False)
     os.mkdir(tmp_path / "log.txt")
-    Press.may = False
-    try:
-        fit(tmp_path)
-    finally:
-        Press.may = True
+    kept = fit(tmp_path)
+    assert (tmp_path / "log.txt").is_dir()
+    assert {path.parent.name for path in tmp_path.glob("jobs/*/state.json")} == {"a", "b"}
+    for mine, theirs in zip(kept, fit(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from sklearn.datasets import load_digits
+from trained_values import values_of
 
 import keras_mothernets as km
 from keras_mothernets.rules import ElementwiseRule
@@ -90,12 +91,7 @@ def train(method, executor=None, run_dir=None, callbacks=None, on_failure="stop"
         x, y[:600], epochs=3, validation_split=0.1, executor=executor, run_dir=run_dir,
         callbacks=callbacks, on_failure=on_failure, verbose=0,
     )  # fmt: skip
-    weights = {
-        f"{model.name}/{number}": array
-        for model in method.members
-        for number, array in enumerate(model.get_weights())
-    }
-    return {**weights, **{name: np.array(curve) for name, curve in history.history.items()}}
+    return values_of(method, history)
 
 
 def methods():

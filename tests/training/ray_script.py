@@ -18,6 +18,7 @@ import numpy as np
 import ray
 import tensorflow as tf
 from sklearn.datasets import load_digits
+from trained_values import values_of
 
 import keras_mothernets as km
 from keras_mothernets.rules import ElementwiseRule
@@ -128,12 +129,7 @@ def train(executor, members=WIDTHS, method=MOTHERNETS, **settings):
         x, y[:500], executor=executor,
         **{"epochs": 2, "validation_split": 0.1, "verbose": 0, **settings},
     )  # fmt: skip
-    weights = {
-        f"{model.name}/{number}": array
-        for model in method.members
-        for number, array in enumerate(model.get_weights())
-    }
-    return {**weights, **{name: np.array(curve) for name, curve in history.history.items()}}
+    return values_of(method, history)
 
 
 def compare(folder, address):

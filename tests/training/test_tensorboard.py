@@ -54,3 +54,9 @@ def test_it_is_a_function_of_the_job():
     callback = km.TensorBoard("logs", update_freq=7)(Job("a", "member", "a"))
     assert callback.log_dir.endswith("a")
     assert callback.update_freq == 7
+
+
+@needs
+def test_a_path_that_is_none_is_named():
+    with pytest.raises(km.MotherNetsError, match="`path` must be that of a folder.*None"):
+        km.TensorBoard(None)
