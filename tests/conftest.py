@@ -28,6 +28,12 @@ def _ctrl_c_is_heard() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What was measured on this device before is none of the tests' business."""
+    os.environ["KERAS_MOTHERNETS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(autouse=True)
 def _fresh_keras() -> None:
     """Forget the graphs and automatic names of the test before, and fix the seeds."""

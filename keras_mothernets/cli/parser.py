@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_train(commands)
     _add_compare(commands)
+    _add_plan(commands)
     _add_inspect(commands)
     _add_status(commands)
     _add_resume(commands)
@@ -86,6 +87,9 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     train.add_argument("ensemble", help=ENSEMBLE_HELP)
     train.add_argument("dataset", help="digits, or the name of a tensorflow-datasets data set")
+    train.add_argument(
+        "--plan", type=Path, metavar="FILE", help="train what `plan --out FILE` has proposed"
+    )
     _add_data(train)
     _add_method(train)
     _add_optimizer(train)
@@ -269,6 +273,55 @@ def _add_results(train: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="print the plan and train nothing")
 
 
+def _add_plan(commands: argparse._SubParsersAction) -> None:
+    plan = commands.add_parser(
+        "plan",
+        help="say what training will take, and what a budget allows",
+        description="Propose a number of MotherNets, epochs and workers for a budget, and say what "
+        "every job will take, before anything is trained. The first time on a device it measures "
+        "what layers take there, in about a minute.",
+    )
+    plan.add_argument("ensemble", help=ENSEMBLE_HELP)
+    plan.add_argument("dataset", help="digits, or the name of a tensorflow-datasets data set")
+    _add_data(plan)
+    _add_budget(plan)
+    _add_optimizer(plan)
+    add = plan.add_argument
+    add("--plot", type=Path, help="where to draw predicted times against the number of MotherNets")
+    add(
+        "--out", type=Path, metavar="FILE", help="where to keep the best proposal, for train --plan"
+    )
+    add("--json", action="store_true", help="print the proposals for programs")
+    add("--measure", action="store_true", help="measure the device anew")
+
+
+def _add_budget(plan: argparse.ArgumentParser) -> None:
+    add = plan.add_argument
+    limit = plan.add_mutually_exclusive_group()
+    limit.add_argument("--budget", metavar="TIME", help="time that there is: 90s, 30m, 1h30m")
+    limit.add_argument("--usd", type=positive, metavar="N", help="money that there is")
+    limit.add_argument(
+        "--epochs",
+        type=at_least(1),
+        metavar="N",
+        default=20,
+        help="without a budget: compare times for so many epochs (20)",
+    )
+    add("--price", type=positive, metavar="N", default=0.9, help="USD per hour (0.9)")
+    add("--member-epochs", type=at_least(0), metavar="N", help="as in train")
+    add("--clusters", type=numbers, metavar="A..B", help="numbers of MotherNets: 3, 1..5 or 1,2,4")
+    add(
+        "--workers",
+        type=at_least(1),
+        nargs="+",
+        metavar="N",
+        default=[1],
+        help="numbers of worker processes to choose from (1)",
+    )
+    add("--without", nargs="+", metavar="NAME", default=[], help="what if these were not there")
+    add("--faster", type=positive, metavar="N", default=1.0, help="what if the device were (1)")
+
+
 def _add_inspect(commands: argparse._SubParsersAction) -> None:
     inspect = commands.add_parser(
         "inspect",
@@ -360,6 +413,18 @@ def not_negative(text: str) -> float:
 def fraction(text: str) -> float:
     """A type for argparse: at least 0 and below 1."""
     return _number(text, lambda value: 0 <= value < 1, "at least 0 and less than 1")
+
+
+def numbers(text: str) -> list[int]:
+    """A type for argparse: `3`, `1..5` or `1,2,4`."""
+    first, dots, last = text.partition("..")
+    try:
+        found = list(range(int(first), int(last) + 1)) if dots else [*map(int, text.split(","))]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise argparse.ArgumentTypeError(f"must be numbers such as 3, 1..5 or 1,2,4, not {text!r}")
+    return found
 
 
 def shape(text: str) -> tuple[int, ...]:

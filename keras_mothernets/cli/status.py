@@ -6,9 +6,8 @@ import argparse
 import json
 from dataclasses import asdict
 
-from keras_mothernets.training.clock import duration_text
 from keras_mothernets.training.run_status import JobStatus, RunStatus, read_status
-from keras_mothernets.training.text import text_table
+from keras_mothernets.training.text import duration_text, text_table
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ import keras
 
 from keras_mothernets import datasets, reporting
 from keras_mothernets.cli.kept_command import keeping_command
+from keras_mothernets.cli.proposal_file import take_proposal
 from keras_mothernets.cli.sources import (
     check_classes,
     check_source,
@@ -41,6 +42,8 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         MotherNetsError: Something does not fit, or a file cannot be written.
     """
+    if arguments.plan is not None:
+        take_proposal(arguments)
     _check(arguments)
     tensorboard = TensorBoard(arguments.tensorboard) if arguments.tensorboard else None
     data = datasets.load(
@@ -61,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     check_classes(members, data.num_classes)
     method = make_method(arguments, members)
-    compile_for(method, members, _optimizer(arguments))
+    compile_for(method, members, optimizer_of(arguments))
     training = {"epochs": arguments.epochs, "batch_size": arguments.batch_size}
     if arguments.dry_run:
         print(method.plan(data.x_train, data.y_train, **training))
@@ -145,10 +148,12 @@ def _learning_rate(arguments: argparse.Namespace) -> float:
     return float(arguments.learning_rate or LEARNING_RATES[arguments.optimizer])
 
 
-def _optimizer(arguments: argparse.Namespace) -> OptimizerOfJob:
+def optimizer_of(arguments: argparse.Namespace) -> OptimizerOfJob:
+    """What makes each job's optimizer, as the arguments say."""
     rate = _learning_rate(arguments)
     # The cycles of snapshots bring rates of their own.
-    is_constant = arguments.constant or arguments.method == "snapshots"
+    is_snapshots = getattr(arguments, "method", None) == "snapshots"
+    is_constant = arguments.constant or is_snapshots
     return OptimizerOfJob(arguments.optimizer, rate, arguments.weight_decay, is_constant)
 
 

@@ -13,8 +13,8 @@ from keras_mothernets.comparison.cell import Task, prepare, train_cell
 from keras_mothernets.comparison.entry import Entry
 from keras_mothernets.comparison.results import Cell, Results
 from keras_mothernets.errors import MotherNetsError
-from keras_mothernets.training.clock import duration_text
 from keras_mothernets.training.files import write_atomically
+from keras_mothernets.training.text import duration_text
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,11 @@ from keras_mothernets.graph.builder import (
     flat_names,
 )
 from keras_mothernets.graph.copying import copy_layer, copy_variables, finish
-from keras_mothernets.graph.flops import forward_flops, training_flops
+from keras_mothernets.graph.flops import (
+    forward_flops,
+    node_multiplications,
+    training_flops,
+)
 from keras_mothernets.graph.keras_graph import is_from_applications, own_methods
 from keras_mothernets.graph.portable import PortableModel
 from keras_mothernets.graph.precision import wide_floats
@@ -66,6 +70,7 @@ __all__ = [
     "layer_variables",
     "live_layers",
     "names_without_decay",
+    "node_multiplications",
     "own_methods",
     "read",
     "shape_text",

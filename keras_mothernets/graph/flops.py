@@ -75,6 +75,21 @@ def training_flops(model: keras.Model, examples: int | None) -> int | None:
     return None if forward is None else PASSES_PER_STEP * forward * examples
 
 
+def node_multiplications(node: Node) -> int | None:
+    """Multiplications with kernels in one call of a layer, for one example.
+
+    Args:
+        node: The call.
+
+    Returns:
+        The number, as `forward_flops` counts it; `None` where it is not known.
+    """
+    try:
+        return _multiplications(node)
+    except _UnknownError:
+        return None
+
+
 class _UnknownError(Exception):
     """The work of a call cannot be told."""
 

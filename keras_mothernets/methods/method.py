@@ -17,6 +17,7 @@ from keras_mothernets.graph import own_methods
 from keras_mothernets.member import Member, as_members
 from keras_mothernets.methods.design import Design, Schedule
 from keras_mothernets.methods.ensemble_settings import check_votes, compile_ensemble
+from keras_mothernets.planning import forecast_if_known, learn
 from keras_mothernets.training.check_distribute import check_strategy, distributed
 from keras_mothernets.training.check_run import check_run, check_schedule
 from keras_mothernets.training.context import RunContext
@@ -70,6 +71,7 @@ class Method(abc.ABC):
         self._run: tuple[Plan, RunContext] | None = None
         self._last: tuple[Plan, RunContext] | None = None  # which may have been stopped
         self._trained: list[keras.Model] | None = None
+        self._known: dict[int, str] = {}  # fingerprints of architectures, while a plan is made
         self._grows = False  # whether a run may have jobs that it did not begin with
 
     @abc.abstractmethod
@@ -130,10 +132,13 @@ class Method(abc.ABC):
             **data_arguments: As in `fit`.
 
         Returns:
-            A plan that prints as a table.
+            A plan that prints as a table. Once `km.measure_device()` has been called for this
+            device, and `compile` for this method, it tells seconds, memory, the longest way and
+            the price; kinds of layers that are new are measured then, a second for each.
         """
         data = _read("plan", x, y, data_arguments)
-        return self._prepare(data, epochs, batch_size, monitor)[0]
+        plan, context = self._prepare(data, epochs, batch_size, monitor)
+        return plan if context is None else forecast_if_known(plan, context, meet=True)
 
     def fit(
         self,
@@ -209,6 +214,8 @@ class Method(abc.ABC):
         assert context is not None, "`compile` was called"
         if distribute is not None:
             plan, context = distributed(plan, context, distribute)
+        if distribute is None:
+            plan = forecast_if_known(plan, context)
         store: Store = MemoryStore() if run_dir is None else RunDirectory(run_dir, self._grows)
         if run_dir is None and self._grows and self._run is not None:
             store = store_that_grows(*self._run, plan)
@@ -218,7 +225,10 @@ class Method(abc.ABC):
         check_run(plan, context)
         with opened(store, plan):
             self._run, self._trained, self._last = None, None, (plan, context)
+            untouched = _untouched(plan, context)
             records = run_plan(executor, plan, context)
+        if isinstance(executor, Local):
+            learn(plan, context, records, untouched)
         self._run = (plan, context)
         return History([records[job.name] for job in plan if job.name in records], context.failed)
 
@@ -333,9 +343,15 @@ class Method(abc.ABC):
             steps_per_epoch=schedule.steps_per_epoch,
             seed=derive_seed(self.seed, name),
             parameters=model.count_params(),
-            architecture=architecture_fingerprint(model),
+            architecture=self._fingerprint(model),
             **values,
         )
+
+    def _fingerprint(self, model: keras.Model) -> str:
+        """The fingerprint of an architecture, taken once for each plan: that takes a while."""
+        if id(model) not in self._known:
+            self._known[id(model)] = architecture_fingerprint(model)
+        return self._known[id(model)]
 
     def member_job(self, member: Member, schedule: Schedule, **values: Any) -> Job:
         """The job of a member that is trained for all epochs, or for its own number of them.
@@ -359,7 +375,8 @@ class Method(abc.ABC):
         """The plan, and what its jobs share; `None` before `compile`."""
         epochs, batch_size = check_schedule(epochs, batch_size, data)
         size = data.batch_size(batch_size)
-        design = self.design(Schedule(epochs, size, data.steps(size), _monitor(monitor, data)))
+        self._known.clear()  # networks may have been changed since
+        design = self.design(Schedule(epochs, size, data.steps(size), monitor_of(monitor, data)))
         if self._settings is None:
             return Plan(self.describe(), design.jobs, data.fingerprint()), None
         context = RunContext(
@@ -383,7 +400,17 @@ def _read(verb: str, x: Any, y: Any, data_arguments: dict[str, Any]) -> Training
     return read_data(x, y, **data_arguments)
 
 
-def _monitor(choice: Any, data: TrainingData) -> str:
+def _untouched(plan: Plan, context: RunContext) -> set[str]:
+    """Names of the jobs that have not begun; none where nobody asks."""
+    if plan.forecast is None:
+        return set()
+    store = context.store
+    finished = {job.name for job in plan if store.record(job) is not None}
+    files = {job.name: store.checkpoint(job) for job in plan if job.name not in finished}
+    return {name for name, file in files.items() if file is None or not file.told("epochs")}
+
+
+def monitor_of(choice: Any, data: TrainingData) -> str:
     """The metric by which the best epoch is kept, "" without one or without a validation.
 
     Raises:

@@ -20,9 +20,16 @@ from keras_mothernets.errors import (
 )
 from keras_mothernets.member import Member, as_members
 from keras_mothernets.methods.design import Design, Schedule
-from keras_mothernets.methods.method import Method, check_training
+from keras_mothernets.methods.method import Method, check_training, monitor_of
+from keras_mothernets.methods.proposing import proposals
+from keras_mothernets.methods.proposing import without as left_of
 from keras_mothernets.mothernet import mothernet, same_architecture
+from keras_mothernets.planning import DeviceCosts
+from keras_mothernets.planning.choice import Proposals
 from keras_mothernets.surgery import HatchPlan
+from keras_mothernets.training.check_run import check_schedule
+from keras_mothernets.training.context import RunContext
+from keras_mothernets.training.data import read_data
 from keras_mothernets.training.job import Hatch, Job, Scratch, Start
 from keras_mothernets.training.seeds import derive_seed
 
@@ -122,6 +129,8 @@ class MotherNets(Method):
         self._added: dict[int, list[int]] = {}
         self._shared: dict[str, keras.Model] = {}
         self._explanations: dict[str, HatchPlan] = {}
+        self._own_mothers: dict[Cluster, Member | None] = {}
+        self._siblings: dict[Any, MotherNets] = {}
 
     def describe(self) -> str:
         """The method and its settings in one line; part of the plan."""
@@ -164,6 +173,128 @@ class MotherNets(Method):
         self._added.setdefault(number, []).append(len(self._members))
         self._members.append(new)
         self._grows = True
+
+    def propose(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        budget: float | str | None = None,
+        usd: float | None = None,
+        price: float = 0.9,
+        epochs: int = 20,
+        clusters: Sequence[int] | None = None,
+        workers: Sequence[int] = (1,),
+        without: str | Sequence[str] = (),
+        faster: float = 1.0,
+        batch_size: int = 128,
+        monitor: str | None = "val_loss",
+        **data_arguments: Any,
+    ) -> Proposals:
+        """Say how many clusters and epochs fit a budget, before anything is trained.
+
+        The device must have been measured (`km.measure_device()`), and `compile` comes first, too.
+        Asked again, most is known already. Up to 8 members all numbers of clusters are looked at;
+        beyond that, from one on, until two in a row were worse.
+
+        Args:
+            x: As in `fit`, and so are `y`, `batch_size`, `monitor` and the data arguments.
+            y: Targets.
+            budget: Time that there is: seconds, or a text such as "30m".
+            usd: Money that there is, in USD, in place of time.
+            price: USD per hour of this machine; 0.9 is the price of the slower of the two machines
+                that the paper compares.
+            epochs: Without a budget: the epochs for which times are compared.
+            clusters: Numbers of clusters to look at.
+            workers: Numbers of processes to choose from, such as `(1, 2)`; how much slower jobs are
+                side by side is measured when first asked.
+            without: Names of members to leave out: what if they were not there?
+            faster: What if the device were so many times as fast?
+            batch_size: Examples in one step.
+            monitor: As in `fit`.
+            **data_arguments: As in `fit`.
+
+        Returns:
+            An option for each number of clusters; it prints as a table, and `best` is one of them:
+            `MotherNets(members, n_clusters=best.n_clusters)`, then `fit(..., epochs=best.epochs)`.
+
+        Raises:
+            MotherNetsError: The device has not been measured, the budget is too short, or an
+                argument cannot be used.
+
+        Example:
+            >>> print(method.propose(x, y, budget="30m"))  # doctest: +SKIP
+
+        Source: the design space of the paper's section on clusters; costs are put together as in
+        Idreos et al., "The Data Calculator" (SIGMOD 2018).
+        """
+        if self._settings is None:
+            raise MotherNetsError(
+                "`compile` comes before `propose`", fix="Call `compile` with a loss"
+            )
+        data = read_data(x, y, **data_arguments)
+        epochs, batch_size = check_schedule(epochs, batch_size, data)
+        size = data.batch_size(batch_size)
+        members = left_of(self._members, without)
+        found = proposals(
+            RunContext({}, data, self._settings, {one.label: one for one in members}),
+            lambda count: self._sibling(members, count).design,
+            len(members),
+            Schedule(epochs, size, data.steps(size), monitor_of(monitor, data)),
+            DeviceCosts.here(),
+            budget=budget,
+            usd=usd,
+            price=price,
+            clusters=clusters,
+            workers=workers,
+            faster=faster,
+        )
+        return found
+
+    def _sibling(self, members: Sequence[Member], count: int) -> MotherNets:
+        """The same method with another number of clusters; made once for the same members."""
+        key = (tuple(id(member.model) for member in members), count)
+        if key not in self._siblings:
+            names = ("member_epochs", "noise", "shrink", "seed", *BEYOND)
+            settings = {name: getattr(self, name) for name in names}
+            self._siblings[key] = MotherNets(members, n_clusters=count, **settings)
+        return self._siblings[key]
+
+    def trained_mother(self, member: str) -> keras.Model:
+        """The trained network that a member was hatched from; its own where it is the mother.
+
+        Args:
+            member: Name of the member.
+
+        Raises:
+            MotherNetsError: `fit` has not finished.
+        """
+        if self._run is None or member not in self.finished_names:
+            raise MotherNetsError(
+                f"Member `{member}` has no trained mother yet", fix="Call `fit` first"
+            )
+        plan, context = self._run
+        start = plan[member].start
+        return context.trained(plan[start.parent if isinstance(start, Hatch) else member])
+
+    @property
+    def hatched_epochs(self) -> int | None:
+        """Most epochs of a member after hatching in the last `fit`; `None` if none was hatched."""
+        plan = self._run[0] if self._run else ()
+        epochs = [job.epochs for job in plan if job.role == "member" and job.start.waits_for]
+        return max(epochs, default=None)
+
+    def begin_mothers_from(self, network: keras.Model) -> None:
+        """Let mothers who are no members begin with the function of a smaller network.
+
+        Args:
+            network: A network that all of them can be hatched from, such as a mother of all.
+        """
+        for number, group in enumerate(self.clusters, start=1):
+            if self._member_that_is_mother(group) is None:
+                name = "mothernet" if len(self.clusters) == 1 else f"mothernet_{number}"
+                seed = derive_seed(self.seed, name, "hatch")
+                self._shared[name] = surgery.hatch(network, group.mothernet, seed=seed, name=name)
 
     def _closest(self, member: Member) -> int:
         """Number of the cluster from whose mother a member inherits most."""
@@ -302,6 +433,11 @@ class MotherNets(Method):
         return self._shared[key]
 
     def _member_that_is_mother(self, group: Cluster) -> Member | None:
+        if group not in self._own_mothers:
+            self._own_mothers[group] = self._found_mother(group)
+        return self._own_mothers[group]
+
+    def _found_mother(self, group: Cluster) -> Member | None:
         inside = [self._members[index] for index in group.indices]
         if len(inside) == 1:
             return inside[0]

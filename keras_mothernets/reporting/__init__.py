@@ -1,6 +1,7 @@
 """What came of a run: how good, at what cost, as tables and as pictures."""
 
 from keras_mothernets.reporting.plots import check_picture, plot_error_against_time, plot_results
+from keras_mothernets.reporting.proposals import plot_proposals
 from keras_mothernets.reporting.quality import Quality, measure_quality, quality_of
 from keras_mothernets.reporting.result import Result, member_table, result_of, time_table
 
@@ -11,6 +12,7 @@ __all__ = [
     "measure_quality",
     "member_table",
     "plot_error_against_time",
+    "plot_proposals",
     "plot_results",
     "quality_of",
     "result_of",

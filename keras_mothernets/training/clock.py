@@ -6,7 +6,7 @@ import time
 
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.plan import Plan
-from keras_mothernets.training.predicted_seconds import work_of, work_per_epoch
+from keras_mothernets.training.predicted_seconds import work_of
 
 
 class Stopwatch:
@@ -41,15 +41,16 @@ class Stopwatch:
 class Clock:
     """Guesses the time that is left.
 
-    Work is counted as steps times parameters, which is far from exact but known
-    beforehand; the guess corrects itself while the run goes on.
+    Work is counted in the seconds of the plan's forecast; without one as steps times parameters,
+    which is far from exact but known beforehand. The guess corrects itself while the run goes on.
 
     Args:
         plan: The plan that is run.
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._jobs = {job.name: work_of(job) for job in plan}
+        self._is_forecast = plan.forecast is not None
+        self._jobs = {job.name: (plan.forecast or work_of)(job) for job in plan}
         self.total = sum(self._jobs.values())
         self.done = 0.0
         self._timed = 0.0  # work that was done now, not found finished
@@ -63,11 +64,11 @@ class Clock:
     def advance(self, job: Job) -> None:
         """An epoch of a job is done."""
         self.skip(job, 1)
-        self._timed += work_per_epoch(job)
+        self._timed += self._per_epoch(job)
 
     def skip(self, job: Job, epochs: int) -> None:
         """Epochs of a job were done earlier."""
-        work = work_per_epoch(job) * epochs
+        work = self._per_epoch(job) * epochs
         self._of_job[job.name] = self._of_job.get(job.name, 0.0) + work
         self.done += work
 
@@ -76,22 +77,14 @@ class Clock:
         self.done += self._jobs[job.name] - self._of_job.get(job.name, 0.0)
 
     def seconds_left(self) -> float | None:
-        """Seconds until all is done at the speed so far, `None` before the first epoch."""
+        """Seconds until all is done at the speed so far.
+
+        Before the first epoch those of the forecast, `None` without one.
+        """
         if self._timed == 0.0:
-            return None
+            return self.total - self.done if self._is_forecast else None
         speed = self._timed / (time.perf_counter() - self._begin)
         return max(0.0, self.total - self.done) / speed
 
-
-def duration_text(seconds: float | None) -> str:
-    """Minutes and seconds, or `?`.
-
-    Example:
-        >>> duration_text(75.2)
-        '1:15'
-    """
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    def _per_epoch(self, job: Job) -> float:
+        return self._jobs[job.name] / max(1, job.epochs)

@@ -12,6 +12,7 @@ from keras_mothernets.training.job import Job
 from keras_mothernets.training.job_files import JobFiles
 from keras_mothernets.training.job_runner import Told
 from keras_mothernets.training.plan import Plan
+from keras_mothernets.training.predicted_seconds import work_of
 from keras_mothernets.training.record import JobRecord
 from keras_mothernets.training.schedule import Scheduler
 
@@ -80,7 +81,7 @@ def run_jobs(
         KeyboardInterrupt: The user asks for it.
     """
     _lay_out(plan, context, files, done)
-    scheduler = Scheduler(plan, done=done, tries=tries)
+    scheduler = Scheduler(plan, plan.forecast or work_of, done=done, tries=tries)
     records: dict[str, JobRecord] = {}
     while not scheduler.has_ended:
         context.interrupt.check()

@@ -9,11 +9,14 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_mothernets.errors import RunError
 from keras_mothernets.training.job import Job, job_from_json
-from keras_mothernets.training.text import text_table
+from keras_mothernets.training.plan_table import plan_table
+
+if TYPE_CHECKING:
+    from keras_mothernets.training.forecast import Forecast
 
 PLAN_VERSION = 2  # since then the file has a checksum, and tells versions
 # Fields that jobs did not always have: where they say nothing, older runs are the same ones.
@@ -33,6 +36,7 @@ class Plan:
         jobs: The jobs, in any order.
         data: Fingerprint and shape of the data, by part ("x", "y", ...).
         settings: What was given to `compile`, in words.
+        forecast: What the jobs will take, if that is known; it does not make two plans different.
 
     Raises:
         RunError: Two jobs have one name, a job waits for one that is not there, or for itself.
@@ -49,6 +53,7 @@ class Plan:
     jobs: tuple[Job, ...]
     data: dict[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
+    forecast: Forecast | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "jobs", tuple(self.jobs))
@@ -216,13 +221,7 @@ class Plan:
         return str(self)  # what a notebook shows
 
     def __str__(self) -> str:
-        headers = ["job", "role", "start", "parameters", "epochs", "steps", "waits for"]
-        rows = [
-            [job.name, job.role, str(job.start), job.parameters, job.epochs, job.trained_steps]
-            + [", ".join(job.waits_for)]
-            for job in self.order()
-        ]
-        return f"{self.method}\n{text_table(headers, rows)}"
+        return plan_table(self)
 
 
 def _hash(values: list[Any]) -> str:

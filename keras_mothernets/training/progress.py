@@ -12,10 +12,11 @@ import rich.progress
 from rich.table import Column
 
 from keras_mothernets.errors import MotherNetsError
-from keras_mothernets.training.clock import Clock, duration_text
+from keras_mothernets.training.clock import Clock
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.record import JobRecord
+from keras_mothernets.training.text import duration_text
 
 _LONGEST_NAME = 16
 

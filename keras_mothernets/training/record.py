@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.ledger import Ledger
@@ -51,6 +51,7 @@ class History:
         self, records: Sequence[JobRecord], failed: Mapping[str, str] | None = None
     ) -> None:
         metrics = dict.fromkeys(metric for record in records for metric in record.history)
+        self._records = list(records)
         self.jobs: dict[str, dict[str, list[float]]] = {
             record.job.name: record.history or {metric: [] for metric in metrics}
             for record in records
@@ -62,6 +63,21 @@ class History:
         }
         self.ledger = Ledger(record.row for record in records)
         self.failed = dict(failed or {})
+
+    def renamed(self, prefix: str) -> list[JobRecord]:
+        """The records, with a prefix before the names of all jobs.
+
+        Args:
+            prefix: The prefix.
+        """
+        return [
+            JobRecord(
+                replace(record.job, name=prefix + record.job.name),
+                record.history,
+                replace(record.row, job=prefix + record.row.job),
+            )
+            for record in self._records
+        ]
 
     def __repr__(self) -> str:
         without = f"; without {', '.join(self.failed)}" if self.failed else ""

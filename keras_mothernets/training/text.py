@@ -50,3 +50,17 @@ def cell_text(cell: object) -> str:
     if isinstance(cell, int) and not isinstance(cell, bool):
         return f"{cell:,}"
     return str(cell)
+
+
+def duration_text(seconds: float | None) -> str:
+    """Minutes and seconds, or `?`.
+
+    Example:
+        >>> duration_text(75.2)
+        '1:15'
+    """
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,7 @@
+"""PREDICT: what a plan will take, and what to plan for a budget."""
+
+from keras_mothernets.planning.device_costs import DeviceCosts
+from keras_mothernets.planning.known import forecast_if_known, learn, measure_device
+from keras_mothernets.planning.predict import Predictor
+
+__all__ = ["DeviceCosts", "Predictor", "forecast_if_known", "learn", "measure_device"]

@@ -1,0 +1,300 @@
+"""What layers cost on a device: measured once, kept in a file, and asked for any network."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import keras
+import numpy as np
+
+from keras_mothernets.errors import MotherNetsError
+from keras_mothernets.graph import read
+from keras_mothernets.planning.corrections import Corrections
+from keras_mothernets.planning.device import device_here, file_of
+from keras_mothernets.planning.law import Law
+from keras_mothernets.planning.optimizer_costs import kind_of, measure_optimizer
+from keras_mothernets.planning.overheads import Overheads, measure_overheads, probe_optimizer
+from keras_mothernets.planning.primitive import Primitive, Sizes, primitives_of
+from keras_mothernets.planning.standard import standard_primitives
+from keras_mothernets.planning.stopwatch import measure
+from keras_mothernets.planning.workers import measure_workers
+from keras_mothernets.training.checked_json import checked_json, read_checked_json
+from keras_mothernets.training.files import write_atomically
+from keras_mothernets.training.processes import cores
+
+VERSION = 1
+ENOUGH = 6  # sizes at which a kind that no device is measured with is measured when first met
+
+
+class Measured(NamedTuple):
+    """Seconds of a primitive, or of a step.
+
+    Args:
+        forward: For inference.
+        training: Forward and backward.
+    """
+
+    forward: float
+    training: float
+
+
+class DeviceCosts:
+    """Predicts what networks take on this device, from the times of their layers one by one.
+
+    Args:
+        device: The device in words.
+        path: The file to keep the measurements in; `None` for none.
+
+    Attributes:
+        overheads: What a job takes besides its layers; `None` before the first measurement.
+        corrections: What finished jobs taught.
+
+    Example:
+        >>> costs = DeviceCosts("CPU")
+        >>> costs.is_measured
+        False
+
+    Source: Idreos et al., "The Data Calculator" (SIGMOD 2018): the cost of a design is put together
+    from primitives that were measured on the hardware, without building the design.
+    """
+
+    def __init__(self, device: str, path: Path | None = None) -> None:
+        self.device = device
+        self.path = path
+        self.overheads: Overheads | None = None
+        self.corrections = Corrections()
+        self._measured: dict[str, dict[Sizes, Measured]] = defaultdict(dict)
+        self._optimizers: dict[str, tuple[float, float, int]] = {}
+        self._workers: dict[int, tuple[float, float]] = {}
+        self._laws: dict[str, tuple[Law, Law]] = {}
+
+    @classmethod
+    def here(cls) -> DeviceCosts:
+        """The costs of this device as its file has them; empty if there is none.
+
+        A file that is damaged or newer is warned of and not read.
+        """
+        device = device_here()
+        path = file_of(device)
+        if path.exists():
+            try:
+                return cls.load(path)
+            except MotherNetsError as error:
+                warnings.warn(str(error), stacklevel=2)
+        return cls(device, path)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether `measure` has been called for this device, in this process or an earlier one."""
+        return self.overheads is not None
+
+    def measure(self, tell: Callable[[str], object] = lambda text: None) -> Self:
+        """Measure the standard layers and what jobs take besides, and keep it in the file.
+
+        It takes about a minute on two CPU cores; other work beside it makes it wrong.
+
+        Args:
+            tell: Is given a sentence now and then.
+
+        Returns:
+            These costs.
+        """
+        primitives = standard_primitives()
+        tell(f"Measuring {len(primitives)} layers on {self.device}, once for this device")
+        self._measure(primitives)
+        tell("Measuring what a training takes besides its layers")
+        self.overheads = measure_overheads(self._probe_seconds)
+        self.save()
+        return self
+
+    def meet(self, networks: Iterable[Counter[Primitive]], exactly: bool = False) -> int:
+        """Measure what is not known yet of some networks.
+
+        Args:
+            networks: Their primitives.
+            exactly: Whether to measure every primitive as it is; else only those of a kind of
+                which nothing is known, at a few sizes.
+
+        Returns:
+            How many primitives were measured.
+        """
+        wanted = dict.fromkeys(one for network in networks for one in network)
+        missing = [one for one in wanted if one.sizes not in self._measured[one.kind]]
+        if not exactly:
+            missing = list(_few_of_each([one for one in missing if not self._knows(one.kind)]))
+        self._measure(missing)
+        if missing:
+            self.save()
+        return len(missing)
+
+    @property
+    def slower(self) -> dict[int, float]:
+        """By number of worker processes, how many times as long a job takes in one of them."""
+        return {count: factor for count, (factor, _) in self._workers.items()}
+
+    @property
+    def worker_start(self) -> float:
+        """Seconds until worker processes are ready."""
+        return max((start for _, start in self._workers.values()), default=0.0)
+
+    def unknown(self, network: Counter[Primitive]) -> list[str]:
+        """Kinds of layers in a network that nothing is known of."""
+        return sorted({one.kind for one in network if not self._knows(one.kind)})
+
+    def step(self, network: Counter[Primitive]) -> Measured:
+        """Seconds of a step's layers one by one.
+
+        Args:
+            network: The primitives of the network.
+
+        Raises:
+            MotherNetsError: Nothing is known of a kind of layer.
+        """
+        by_kind: dict[str, list[tuple[Sizes, int]]] = defaultdict(list)
+        for one, count in network.items():
+            by_kind[one.kind].append((one.sizes, count))
+        forward = training = 0.0
+        for kind, pairs in by_kind.items():
+            sizes = [size for size, _ in pairs]
+            counts = np.array([count for _, count in pairs])
+            forward += float(counts @ self._seconds(kind, sizes, 0))
+            training += float(counts @ self._seconds(kind, sizes, 1))
+        return Measured(forward, training)
+
+    def optimizer(self, optimizer: keras.optimizers.Optimizer) -> tuple[float, float, int]:
+        """Seconds of an update for each variable and for each parameter, and numbers kept for it.
+
+        Args:
+            optimizer: The optimizer; one of its kind is measured when first met.
+        """
+        kind = kind_of(optimizer)
+        if kind not in self._optimizers:
+            self._optimizers[kind] = measure_optimizer(optimizer)
+            self.save()
+        return self._optimizers[kind]
+
+    def know_workers(self, count: int) -> None:
+        """Measure how much slower jobs are side by side in so many processes, if not known yet.
+
+        Args:
+            count: Number of worker processes; with more than there are cores they share these.
+        """
+        if count > 1 and count not in self._workers:
+            here = min(count, max(2, cores()))
+            if here not in self._workers:
+                self._workers[here] = measure_workers(here)
+            factor, start = self._workers[here]
+            self._workers[count] = (factor * count / here, start)
+            self.save()
+
+    def save(self) -> None:
+        """Write the file, if there is one; a folder that cannot be written is passed over."""
+        if self.path is None:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path, checked_json(self.to_json()))
+        except OSError as error:
+            warnings.warn(f"Measured costs cannot be kept in `{self.path}`: {error}", stacklevel=2)
+            self.path = None
+
+    @classmethod
+    def load(cls, path: Path) -> DeviceCosts:
+        """Read a file that `save` wrote.
+
+        Args:
+            path: The file.
+
+        Raises:
+            MotherNetsError: It is damaged, or of a newer version.
+        """
+        try:
+            values = read_checked_json(path, since=1)
+            if values["version"] > VERSION:
+                raise ValueError(f"it is of version {values['version']}, newer than {VERSION}")
+            return cls.from_json(values, path)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise MotherNetsError(
+                f"Measured costs cannot be read from `{path}`",
+                received=f"{type(error).__name__}: {error}",
+                fix="Delete the file; it is measured anew",
+            ) from error
+
+    def to_json(self) -> dict[str, Any]:
+        """All that is known, as plain values."""
+        return {
+            "version": VERSION,
+            "device": self.device,
+            "overheads": None if self.overheads is None else asdict(self.overheads),
+            "optimizers": {kind: list(all_) for kind, all_ in self._optimizers.items()},
+            "workers": {str(count): list(both) for count, both in self._workers.items()},
+            "corrections": self.corrections.to_json(),
+            "primitives": {
+                kind: [[*sizes.values, *seconds] for sizes, seconds in rows.items()]
+                for kind, rows in self._measured.items()
+                if rows
+            },
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], path: Path | None = None) -> DeviceCosts:
+        """Read what `to_json` gave."""
+        costs = cls(str(values["device"]), path)
+        if values["overheads"] is not None:
+            costs.overheads = Overheads(**values["overheads"])
+        costs._optimizers = {kind: tuple(all_) for kind, all_ in values["optimizers"].items()}
+        costs._workers = {int(count): (a, b) for count, (a, b) in values["workers"].items()}
+        costs.corrections = Corrections.from_json(values["corrections"])
+        for kind, rows in values["primitives"].items():
+            for *sizes, forward, training in rows:
+                costs._measured[kind][Sizes(*sizes)] = Measured(forward, training)
+        return costs
+
+    def _knows(self, kind: str) -> bool:
+        return bool(self._measured[kind])
+
+    def _measure(self, primitives: Iterable[Primitive]) -> None:
+        for one in primitives:
+            self._measured[one.kind][one.sizes] = Measured(*measure(one))
+            self._laws.pop(one.kind, None)
+
+    def _seconds(self, kind: str, sizes: list[Sizes], which: int) -> np.ndarray:
+        """Seconds of primitives of one kind: as measured, else by the law."""
+        known = self._measured[kind]
+        if not known:
+            raise MotherNetsError(
+                f"It is not known how long `{kind}` takes on this device",
+                fix="Call `meet` with the network first",
+            )
+        if kind not in self._laws:
+            self._laws[kind] = tuple(  # type: ignore[assignment]
+                Law(list(known), [seconds[each] for seconds in known.values()]) for each in (0, 1)
+            )
+        told = self._laws[kind][which].many(sizes)
+        exact = [known[size][which] if size in known else np.nan for size in sizes]
+        return np.where(np.isnan(exact), told, exact)
+
+    def _probe_seconds(self, model: keras.Model, batch: int) -> tuple[float, float]:
+        """What `measure_overheads` asks for."""
+        network = primitives_of(read(model), batch)
+        self._measure(one for one in network if one.sizes not in self._measured[one.kind])
+        step = self.step(network)
+        per_variable, per_parameter, _ = self.optimizer(probe_optimizer())
+        update = per_variable * len(model.trainable_variables)
+        return step.training + update + per_parameter * model.count_params(), step.forward
+
+
+def _few_of_each(primitives: list[Primitive]) -> Iterator[Primitive]:
+    """Of each kind a few, spread over their sizes."""
+    kinds: dict[str, list[Primitive]] = defaultdict(list)
+    for one in primitives:
+        kinds[one.kind].append(one)
+    for found in kinds.values():
+        found.sort(key=lambda one: (one.sizes.inputs, one.sizes.parameters))
+        places = np.linspace(0, len(found) - 1, min(ENOUGH, len(found))).round().astype(int)
+        yield from (found[place] for place in places)

@@ -1,0 +1,196 @@
+"""What a job takes besides its layers: tracing, steps, epochs, validation, hatching."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from scipy.optimize import nnls
+
+from keras_mothernets.graph import read
+from keras_mothernets.training.context import RunContext
+from keras_mothernets.training.data import read_data
+from keras_mothernets.training.job import Hatch, Job, Scratch, Start
+from keras_mothernets.training.settings import CompileSettings
+from keras_mothernets.training.train_job import train_job
+
+layers = keras.layers
+STEPS, EPOCHS, BATCH = 12, 4, 64
+LOSS = "sparse_categorical_crossentropy"
+
+
+@dataclass(frozen=True)
+class Overheads:
+    """Seconds that a job takes besides its layers.
+
+    Args:
+        job: To start a job and to end it.
+        job_per_call: More for each call of a layer: to copy it, and to trace it twice.
+        hatch: To hatch a network and to compare it with its mother.
+        hatch_per_call: More for each call of a layer.
+        step: A training step.
+        whole: Factor between the time of a step's layers one by one and all together.
+        epoch: An epoch, with the start of its validation.
+        validation_step: A step of the validation.
+        validation_whole: The same factor for a step of the validation.
+
+    Example:
+        >>> Overheads(job=0.5, job_per_call=0.01).job_seconds(calls=50)
+        1.0
+    """
+
+    job: float = 0.0
+    job_per_call: float = 0.0
+    hatch: float = 0.0
+    hatch_per_call: float = 0.0
+    step: float = 0.0
+    whole: float = 1.0
+    epoch: float = 0.0
+    validation_step: float = 0.0
+    validation_whole: float = 1.0
+
+    def job_seconds(self, calls: int, is_hatched: bool = False) -> float:
+        """Seconds until a job trains, and after that.
+
+        Args:
+            calls: Calls of layers in the network.
+            is_hatched: Whether the network is hatched.
+        """
+        seconds = self.job + self.job_per_call * calls
+        return seconds + (self.hatch + self.hatch_per_call * calls if is_hatched else 0.0)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one small job took.
+
+    Args:
+        calls: Calls of layers in its network.
+        outside: Seconds of the job outside of steady epochs: start, tracing, end.
+        step: Seconds of a step of a steady epoch.
+        alone: Seconds of a step's layers one by one, with the optimizer.
+        validation: Seconds of a validation, and whatever else is done once in an epoch.
+        validation_steps: Its steps.
+        validation_alone: Seconds of such a step's layers one by one.
+        hatch: Seconds of hatching; 0 without.
+    """
+
+    calls: int
+    outside: float
+    step: float
+    alone: float
+    validation: float
+    validation_steps: int
+    validation_alone: float
+    hatch: float
+
+
+StepSeconds = Callable[[keras.Model, int], tuple[float, float]]
+
+
+def measure_overheads(step_seconds: StepSeconds) -> Overheads:
+    """Train a few small networks, and see what their layers do not explain.
+
+    Args:
+        step_seconds: Of a network and a batch size: what its layers take one by one in a step of
+            training with SGD, and in one of validation, in seconds.
+    """
+    dense, images = (_dense(2), _dense(16)), (_images(2, 8), _images(9, 12))
+    seen = [*_watch(dense, (24,), step_seconds), *_watch(images, (16, 16, 3), step_seconds)]
+    hatched = [one for one in seen if one.hatch]
+    job = _line([(1, one.calls) for one in seen], [one.outside - one.hatch for one in seen])
+    hatch = _line([(1, one.calls) for one in hatched], [one.hatch for one in hatched])
+    step = _line([(1, one.alone) for one in seen], [one.step for one in seen])
+    epoch = _line(
+        [(1, one.validation_steps, one.validation_steps * one.validation_alone) for one in seen],
+        [one.validation for one in seen],
+    )
+    return Overheads(*job, *hatch, *step, *epoch)
+
+
+def _line(terms: list[tuple[float, ...]], seconds: list[float]) -> list[float]:
+    """Weights of the terms, none negative, with the least relative errors."""
+    wanted = np.maximum(np.asarray(seconds, dtype=float), 1e-6)
+    found, _ = nnls(np.asarray(terms, dtype=float) / wanted[:, None], np.ones(len(wanted)))
+    return [float(weight) for weight in found]
+
+
+def _dense(depth: int) -> keras.Model:
+    hidden = [layers.Dense(32, "relu") for _ in range(depth)]
+    return keras.Sequential([keras.Input((24,)), *hidden, layers.Dense(10, "softmax")])
+
+
+def _images(depth: int, channels: int) -> keras.Model:
+    inputs = x = keras.Input((16, 16, 3))
+    for _ in range(depth):
+        x = layers.Conv2D(channels, 3, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(10, "softmax")(x))
+
+
+def _watch(
+    pair: tuple[keras.Model, keras.Model], shape: tuple[int, ...], step_seconds: StepSeconds
+) -> Iterator[Seen]:
+    """Train a network, and one that is hatched from it."""
+    rng = np.random.default_rng(0)
+    mother = None
+    starts: tuple[Start, ...] = (Scratch(), Hatch("mother"))
+    for name, model, start, rows in zip(("mother", "member"), pair, starts, (2, 8), strict=True):
+        x = rng.standard_normal((STEPS * BATCH, *shape)).astype("float32")
+        y = rng.integers(0, 10, len(x))
+        data = read_data(x, y, validation_data=(x[: rows * BATCH], y[: rows * BATCH]))
+        times = _Times()
+        settings = CompileSettings(probe_optimizer(), LOSS, metrics=["accuracy"])
+        context = RunContext({name: model}, data, settings, callbacks=lambda job, own=times: [own])
+        job = Job(name, "member", name, start, EPOCHS, BATCH, STEPS)
+        record, mother = train_job(job, context, mother)
+        alone = step_seconds(model, BATCH)
+        step, validation = times.steady
+        yield Seen(
+            calls=len(read(model).nodes),
+            outside=record.row.wall_seconds - EPOCHS * (STEPS * step + validation),
+            step=step,
+            alone=alone[0],
+            validation=validation,
+            validation_steps=rows,
+            validation_alone=alone[1],
+            hatch=record.row.hatch_seconds,
+        )
+
+
+def probe_optimizer() -> keras.optimizers.Optimizer:
+    """The optimizer of the small jobs."""
+    return keras.optimizers.SGD(0.01, momentum=0.9)
+
+
+class _Times(keras.callbacks.Callback):
+    """Notes what the epochs after the first take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begin = self._trained = 0.0
+        self._epochs: list[tuple[float, float]] = []
+
+    @property
+    def steady(self) -> tuple[float, float]:
+        """Median seconds of a step, and of all else in an epoch; the first epoch is left out."""
+        steps, rests = zip(*self._epochs[1:], strict=True)
+        return float(np.median(steps)) / STEPS, float(np.median(rests))
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """An epoch begins."""
+        self._begin = time.perf_counter()
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Its steps are done."""
+        self._trained = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """It ends."""
+        end = time.perf_counter()
+        self._epochs.append((self._trained - self._begin, end - self._trained))
