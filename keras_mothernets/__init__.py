@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from keras_mothernets.member import Member
     from keras_mothernets.methods import (
+        AdaptiveMotherNets,
         Bagging,
         FastGeometricEnsemble,
         FullData,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         TreeNets,
     )
     from keras_mothernets.mothernet import mothernet
+    from keras_mothernets.planning import measure_device
     from keras_mothernets.rules import Rule, register_rule
     from keras_mothernets.surgery import (
         can_hatch,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdaptiveMotherNets",
     "Bagging",
     "Cluster",
     "DataError",
@@ -91,6 +94,7 @@ __all__ = [
     "greedy_selection",
     "hatch",
     "max_deviation",
+    "measure_device",
     "mothernet",
     "register_rule",
     "super_learner",
@@ -113,6 +117,7 @@ _HOMES = {
     "errors": ("DataError", "GraphError", "MotherNetsError", "RunError", "SurgeryError"),
     "member": ("Member",),
     "methods": (
+        "AdaptiveMotherNets",
         "Bagging",
         "FastGeometricEnsemble",
         "FullData",
@@ -123,6 +128,7 @@ _HOMES = {
         "TreeNets",
     ),
     "mothernet": ("mothernet",),
+    "planning": ("measure_device",),
     "rules": ("Rule", "register_rule"),
     "training": ("Local", "Processes", "Ray", "TensorBoard"),
     "surgery": (

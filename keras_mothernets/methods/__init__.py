@@ -1,5 +1,6 @@
 """WHAT: one file per way to get a trained ensemble; each says which jobs it makes."""
 
+from keras_mothernets.methods.adaptive import AdaptiveMotherNets
 from keras_mothernets.methods.bagging import Bagging
 from keras_mothernets.methods.fast_geometric_ensemble import FastGeometricEnsemble
 from keras_mothernets.methods.full_data import FullData
@@ -11,6 +12,7 @@ from keras_mothernets.methods.snapshot_ensemble import SnapshotEnsemble
 from keras_mothernets.methods.tree_nets import TreeNets
 
 __all__ = [
+    "AdaptiveMotherNets",
     "Bagging",
     "FastGeometricEnsemble",
     "FullData",

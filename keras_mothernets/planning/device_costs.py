@@ -17,8 +17,17 @@ from keras_mothernets.graph import read
 from keras_mothernets.planning.corrections import Corrections
 from keras_mothernets.planning.device import device_here, file_of
 from keras_mothernets.planning.law import Law
-from keras_mothernets.planning.optimizer_costs import kind_of, measure_optimizer
-from keras_mothernets.planning.overheads import Overheads, measure_overheads, probe_optimizer
+from keras_mothernets.planning.optimizer_costs import (
+    OptimizerCosts,
+    kind_of,
+    measure_optimizer,
+)
+from keras_mothernets.planning.overheads import (
+    Alone,
+    Overheads,
+    measure_overheads,
+    probe_optimizer,
+)
 from keras_mothernets.planning.primitive import Primitive, Sizes, primitives_of
 from keras_mothernets.planning.standard import standard_primitives
 from keras_mothernets.planning.stopwatch import measure
@@ -69,7 +78,7 @@ class DeviceCosts:
         self.overheads: Overheads | None = None
         self.corrections = Corrections()
         self._measured: dict[str, dict[Sizes, Measured]] = defaultdict(dict)
-        self._optimizers: dict[str, tuple[float, float, int]] = {}
+        self._optimizers: dict[str, OptimizerCosts] = {}
         self._workers: dict[int, tuple[float, float]] = {}
         self._laws: dict[str, tuple[Law, Law]] = {}
 
@@ -166,8 +175,8 @@ class DeviceCosts:
             training += float(counts @ self._seconds(kind, sizes, 1))
         return Measured(forward, training)
 
-    def optimizer(self, optimizer: keras.optimizers.Optimizer) -> tuple[float, float, int]:
-        """Seconds of an update for each variable and for each parameter, and numbers kept for it.
+    def optimizer(self, optimizer: keras.optimizers.Optimizer) -> OptimizerCosts:
+        """What an optimizer takes.
 
         Args:
             optimizer: The optimizer; one of its kind is measured when first met.
@@ -231,7 +240,7 @@ class DeviceCosts:
             "version": VERSION,
             "device": self.device,
             "overheads": None if self.overheads is None else asdict(self.overheads),
-            "optimizers": {kind: list(all_) for kind, all_ in self._optimizers.items()},
+            "optimizers": {kind: asdict(one) for kind, one in self._optimizers.items()},
             "workers": {str(count): list(both) for count, both in self._workers.items()},
             "corrections": self.corrections.to_json(),
             "primitives": {
@@ -247,7 +256,9 @@ class DeviceCosts:
         costs = cls(str(values["device"]), path)
         if values["overheads"] is not None:
             costs.overheads = Overheads(**values["overheads"])
-        costs._optimizers = {kind: tuple(all_) for kind, all_ in values["optimizers"].items()}
+        costs._optimizers = {
+            kind: OptimizerCosts(**one) for kind, one in values["optimizers"].items()
+        }
         costs._workers = {int(count): (a, b) for count, (a, b) in values["workers"].items()}
         costs.corrections = Corrections.from_json(values["corrections"])
         for kind, rows in values["primitives"].items():
@@ -279,14 +290,15 @@ class DeviceCosts:
         exact = [known[size][which] if size in known else np.nan for size in sizes]
         return np.where(np.isnan(exact), told, exact)
 
-    def _probe_seconds(self, model: keras.Model, batch: int) -> tuple[float, float]:
+    def _probe_seconds(self, model: keras.Model, batch: int) -> Alone:
         """What `measure_overheads` asks for."""
         network = primitives_of(read(model), batch)
         self._measure(one for one in network if one.sizes not in self._measured[one.kind])
         step = self.step(network)
-        per_variable, per_parameter, _ = self.optimizer(probe_optimizer())
-        update = per_variable * len(model.trainable_variables)
-        return step.training + update + per_parameter * model.count_params(), step.forward
+        optimizer = self.optimizer(probe_optimizer())
+        variables = len(model.trainable_variables)
+        update = optimizer.update(variables, model.count_params())
+        return Alone(step.training + update, step.forward, optimizer.traced * variables)
 
 
 def _few_of_each(primitives: list[Primitive]) -> Iterator[Primitive]:

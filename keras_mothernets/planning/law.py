@@ -11,8 +11,8 @@ from keras_mothernets.planning.primitive import Sizes
 
 # How far, in logarithms of sizes, a measurement tells of its surroundings: a factor of 7.
 REACH = 2.0
-# Relative error of a measurement.
-ERROR = 0.03
+# Relative error of a measurement, and seconds below which nothing can be told apart.
+ERROR, LEAST = 0.05, 5e-6
 
 
 class Law:
@@ -43,10 +43,12 @@ class Law:
         terms = _terms(sizes)
         scale = terms.max(axis=0)
         # Relative errors count, so that small layers are told as well as large ones.
-        weights, _ = nnls(terms / scale / measured[:, None], np.ones(len(measured)))
+        relative = (measured + LEAST)[:, None]
+        weights, _ = nnls(terms / scale / relative, measured / relative[:, 0])
         self._weights = weights / scale
         self._at = _coordinates(sizes)
-        differences = np.log(measured / np.maximum(terms @ self._weights, 1e-9))
+        differences = np.log((measured + LEAST) / (terms @ self._weights + LEAST))
+        self._range = float(differences.min()), float(differences.max())
         self._spread = float(np.mean(differences**2)) + 1e-4
         covariance = self._spread * self._nearness(self._at)
         covariance[np.diag_indices_from(covariance)] += ERROR**2
@@ -58,9 +60,10 @@ class Law:
 
     def many(self, sizes: Sequence[Sizes]) -> np.ndarray:
         """Seconds of several primitives, (sizes,)."""
-        plain = np.maximum(_terms(sizes) @ self._weights, 1e-9)
         carried = self._spread * self._nearness(_coordinates(sizes)) @ self._carried
-        return np.asarray(plain * np.exp(carried))
+        plain = _terms(sizes) @ self._weights + LEAST
+        # No place differs more from the plain part than where something was measured.
+        return np.maximum(LEAST, plain * np.exp(np.clip(carried, *self._range)) - LEAST)
 
     def _nearness(self, at: np.ndarray) -> np.ndarray:
         apart = (at[:, None] - self._at[None]) / REACH

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ from keras_mothernets.training.settings import CompileSettings
 from keras_mothernets.training.train_job import train_job
 
 layers = keras.layers
-STEPS, EPOCHS, BATCH = 12, 4, 64
+EPOCHS, BATCH = 4, 64
 LOSS = "sparse_categorical_crossentropy"
 
 
@@ -29,12 +29,13 @@ class Overheads:
 
     Args:
         job: To start a job and to end it.
-        job_per_call: More for each call of a layer: to copy it, and to trace it twice.
+        job_per_call: More for each call of a layer: to copy it, and to trace it twice. The
+            optimizer's part is measured with the optimizer.
         hatch: To hatch a network and to compare it with its mother.
         hatch_per_call: More for each call of a layer.
         step: A training step.
         whole: Factor between the time of a step's layers one by one and all together.
-        epoch: An epoch, with the start of its validation.
+        epoch: To begin an epoch and its validation.
         validation_step: A step of the validation.
         validation_whole: The same factor for a step of the validation.
 
@@ -64,52 +65,75 @@ class Overheads:
         return seconds + (self.hatch + self.hatch_per_call * calls if is_hatched else 0.0)
 
 
+class Alone(NamedTuple):
+    """What is known of a network from its layers one by one.
+
+    Args:
+        step: Seconds of a step of training, with the optimizer.
+        forward: Seconds of a step of validation.
+        traced: Seconds to trace the optimizer.
+    """
+
+    step: float
+    forward: float
+    traced: float
+
+
 @dataclass(frozen=True)
 class Seen:
     """What one small job took.
 
     Args:
         calls: Calls of layers in its network.
+        alone: What its layers take one by one.
+        steps: Its steps in an epoch, and those of a validation.
         outside: Seconds of the job outside of steady epochs: start, tracing, end.
-        step: Seconds of a step of a steady epoch.
-        alone: Seconds of a step's layers one by one, with the optimizer.
-        validation: Seconds of a validation, and whatever else is done once in an epoch.
-        validation_steps: Its steps.
-        validation_alone: Seconds of such a step's layers one by one.
+        trained: Seconds of the steps of a steady epoch.
+        validated: Seconds of a validation, and whatever else is done once in an epoch.
         hatch: Seconds of hatching; 0 without.
     """
 
     calls: int
+    alone: Alone
+    steps: tuple[int, int]
     outside: float
-    step: float
-    alone: float
-    validation: float
-    validation_steps: int
-    validation_alone: float
+    trained: float
+    validated: float
     hatch: float
 
 
-StepSeconds = Callable[[keras.Model, int], tuple[float, float]]
+StepSeconds = Callable[[keras.Model, int], Alone]
 
 
 def measure_overheads(step_seconds: StepSeconds) -> Overheads:
     """Train a few small networks, and see what their layers do not explain.
 
     Args:
-        step_seconds: Of a network and a batch size: what its layers take one by one in a step of
-            training with SGD, and in one of validation, in seconds.
+        step_seconds: Tells of a network and a batch size what is known from its layers.
     """
-    dense, images = (_dense(2), _dense(16)), (_images(2, 8), _images(9, 12))
-    seen = [*_watch(dense, (24,), step_seconds), *_watch(images, (16, 16, 3), step_seconds)]
+    seen = [
+        *_watch((_dense(2), _dense(16)), (24,), (120, 30), step_seconds),
+        *_watch((_images(2, 8), _images(9, 12)), (16, 16, 3), (40, 12), step_seconds),
+        *_watch((_residual(1, 6), _residual(3, 8)), (32, 32, 3), (12, 8), step_seconds),
+    ]
     hatched = [one for one in seen if one.hatch]
-    job = _line([(1, one.calls) for one in seen], [one.outside - one.hatch for one in seen])
-    hatch = _line([(1, one.calls) for one in hatched], [one.hatch for one in hatched])
-    step = _line([(1, one.alone) for one in seen], [one.step for one in seen])
-    epoch = _line(
-        [(1, one.validation_steps, one.validation_steps * one.validation_alone) for one in seen],
-        [one.validation for one in seen],
+    job = _line(
+        [(1, one.calls) for one in seen],
+        [one.outside - one.hatch - one.alone.traced for one in seen],
     )
-    return Overheads(*job, *hatch, *step, *epoch)
+    hatch = _line([(1, one.calls) for one in hatched], [one.hatch for one in hatched])
+    step = _line(
+        [(1, one.steps[0], one.steps[0] * one.alone.step) for one in seen],
+        [one.trained for one in seen],
+    )
+    epoch = _line(
+        [(1, one.steps[1], one.steps[1] * one.alone.forward) for one in seen],
+        [one.validated for one in seen],
+    )
+    return Overheads(
+        *job, *hatch, step=step[1], whole=step[2], epoch=step[0] + epoch[0],
+        validation_step=epoch[1], validation_whole=epoch[2],
+    )  # fmt: skip
 
 
 def _line(terms: list[tuple[float, ...]], seconds: list[float]) -> list[float]:
@@ -133,32 +157,46 @@ def _images(depth: int, channels: int) -> keras.Model:
     return keras.Model(inputs, layers.Dense(10, "softmax")(x))
 
 
+def _residual(depth: int, channels: int) -> keras.Model:
+    inputs = keras.Input((32, 32, 3))
+    x = layers.Conv2D(channels, 3, padding="same", use_bias=False)(inputs)
+    for _ in range(depth):
+        y = layers.Conv2D(channels, 3, padding="same", use_bias=False)(x)
+        y = layers.ReLU()(layers.BatchNormalization()(y))
+        y = layers.Conv2D(channels, 3, padding="same", use_bias=False)(y)
+        x = layers.ReLU()(layers.Add()([x, layers.BatchNormalization()(y)]))
+    x = layers.GlobalAveragePooling2D()(layers.MaxPooling2D()(x))
+    return keras.Model(inputs, layers.Dense(10, "softmax")(x))
+
+
 def _watch(
-    pair: tuple[keras.Model, keras.Model], shape: tuple[int, ...], step_seconds: StepSeconds
+    pair: tuple[keras.Model, keras.Model],
+    shape: tuple[int, ...],
+    steps: tuple[int, int],
+    step_seconds: StepSeconds,
 ) -> Iterator[Seen]:
     """Train a network, and one that is hatched from it."""
     rng = np.random.default_rng(0)
     mother = None
     starts: tuple[Start, ...] = (Scratch(), Hatch("mother"))
-    for name, model, start, rows in zip(("mother", "member"), pair, starts, (2, 8), strict=True):
-        x = rng.standard_normal((STEPS * BATCH, *shape)).astype("float32")
+    for name, model, start, count in zip(("mother", "member"), pair, starts, steps, strict=True):
+        x = rng.standard_normal((count * BATCH, *shape)).astype("float32")
         y = rng.integers(0, 10, len(x))
-        data = read_data(x, y, validation_data=(x[: rows * BATCH], y[: rows * BATCH]))
+        held = count // 2
+        data = read_data(x, y, validation_data=(x[: held * BATCH], y[: held * BATCH]))
         times = _Times()
         settings = CompileSettings(probe_optimizer(), LOSS, metrics=["accuracy"])
         context = RunContext({name: model}, data, settings, callbacks=lambda job, own=times: [own])
-        job = Job(name, "member", name, start, EPOCHS, BATCH, STEPS)
+        job = Job(name, "member", name, start, EPOCHS, BATCH, count)
         record, mother = train_job(job, context, mother)
-        alone = step_seconds(model, BATCH)
-        step, validation = times.steady
+        trained, validated = times.steady
         yield Seen(
             calls=len(read(model).nodes),
-            outside=record.row.wall_seconds - EPOCHS * (STEPS * step + validation),
-            step=step,
-            alone=alone[0],
-            validation=validation,
-            validation_steps=rows,
-            validation_alone=alone[1],
+            alone=step_seconds(model, BATCH),
+            steps=(count, held),
+            outside=record.row.wall_seconds - EPOCHS * (trained + validated),
+            trained=trained,
+            validated=validated,
             hatch=record.row.hatch_seconds,
         )
 
@@ -178,9 +216,9 @@ class _Times(keras.callbacks.Callback):
 
     @property
     def steady(self) -> tuple[float, float]:
-        """Median seconds of a step, and of all else in an epoch; the first epoch is left out."""
+        """Median seconds of all steps, and of all else in an epoch; the first is left out."""
         steps, rests = zip(*self._epochs[1:], strict=True)
-        return float(np.median(steps)) / STEPS, float(np.median(rests))
+        return float(np.median(steps)), float(np.median(rests))
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """An epoch begins."""

@@ -131,8 +131,8 @@ class Predictor:
         # The last step of a pass is a smaller one, and layers take as long as they have examples.
         steps = job.steps_per_epoch or 0
         full = rows / batch if rows else steps
-        per_variable, per_parameter, slots = self.costs.optimizer(context.optimizer(job))
-        update = per_variable * network.variables + per_parameter * network.parameters
+        optimizer = self.costs.optimizer(context.optimizer(job))
+        update = optimizer.update(network.variables, network.parameters)
         trained = steps * (overheads.step + overheads.whole * update)
         trained += full * overheads.whole * alone.training
         more = 0.0
@@ -145,12 +145,13 @@ class Predictor:
                 taught.add(job.lesson.network)
         examples = job.epochs * (rows or steps * batch)
         return JobForecast(
-            start=overheads.job_seconds(network.calls, isinstance(job.start, Hatch)),
+            start=overheads.job_seconds(network.calls, isinstance(job.start, Hatch))
+            + optimizer.traced * network.variables,
             epoch=trained + overheads.epoch + self._validation(network, batch, data),
             epochs=job.epochs,
             more=more,
             flops=None if network.flops is None else 3 * network.flops * examples,
-            memory=_memory(network, batch, slots + bool(job.monitor)),
+            memory=_memory(network, batch, optimizer.kept + bool(job.monitor)),
         )
 
     def _meet(self, plan: Plan, networks: Mapping[str, keras.Model]) -> None:

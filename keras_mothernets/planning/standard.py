@@ -48,7 +48,7 @@ class Dice:
 
 def _conv(dice: Dice) -> tuple[tuple[int, ...], Any]:
     size, stride = dice.one_of(1, 3, 3, 3, 5), dice.one_of(1, 1, 1, 2)
-    return dice.image(), layers.Conv2D(dice.number(4, 256), size, stride, padding="same")
+    return dice.image(1), layers.Conv2D(dice.number(1, 256), size, stride, padding="same")
 
 
 def _dense(dice: Dice) -> tuple[tuple[int, ...], Any]:
@@ -57,18 +57,18 @@ def _dense(dice: Dice) -> tuple[tuple[int, ...], Any]:
 
 # What is drawn, how often, and whether a trained layer stands before it.
 _DRAWS: tuple[tuple[Draw, int, bool], ...] = (
-    (_conv, 90, True),
-    (lambda dice: (dice.image(1, 4), layers.Conv2D(dice.number(4, 128), 3, padding="same")), 10,
+    (_conv, 110, True),
+    (lambda dice: (dice.image(1, 4), layers.Conv2D(dice.number(1, 128), 3, padding="same")), 16,
      False),
-    (_dense, 20, True),
-    (_dense, 8, False),
-    (lambda dice: (dice.image(), layers.BatchNormalization()), 25, True),
-    (lambda dice: (dice.image(), layers.ReLU()), 12, True),
-    (lambda dice: (dice.image(), layers.MaxPooling2D()), 10, True),
+    (_dense, 24, True),
+    (_dense, 12, False),
+    (lambda dice: (dice.image(1), layers.BatchNormalization()), 30, True),
+    (lambda dice: (dice.image(), layers.ReLU()), 14, True),
+    (lambda dice: (dice.image(), layers.MaxPooling2D()), 14, True),
     (lambda dice: (dice.image(), layers.AveragePooling2D(2)), 6, True),
     (lambda dice: (dice.image(), layers.GlobalAveragePooling2D()), 6, True),
-    (lambda dice: (dice.image(), lambda x: layers.Add()([x, x])), 8, True),
-    (lambda dice: (dice.image(), lambda x: layers.Concatenate()([x, x])), 8, True),
+    (lambda dice: (dice.image(), lambda x: layers.Add()([x, x])), 10, True),
+    (lambda dice: (dice.image(), lambda x: layers.Concatenate()([x, x])), 10, True),
     (lambda dice: ((dice.number(2, 1000),), layers.Softmax()), 4, True),
     (lambda dice: (dice.image(1, 4), layers.Rescaling(1 / 255)), 4, False),
 )  # fmt: skip

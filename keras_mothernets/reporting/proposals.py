@@ -33,15 +33,18 @@ def plot_proposals(found: Proposals, path: str | Path, *, title: str = "") -> No
         highest = max(highest, found.budget / 60)
         left.axhline(found.budget / 60, color=colour(1), linestyle="--")
         text = f"budget {duration_text(found.budget)}"
-        at = (counts[0], found.budget / 60)
-        left.annotate(text, at, (0, 3), textcoords="offset points", color=colour(1), fontsize=9)
+        at = (counts[-1], found.budget / 60)
+        left.annotate(
+            text, at, (0, 3), textcoords="offset points", ha="right", color=colour(1), fontsize=9
+        )
     title_of_times = f"Time of {best.epochs} epochs of each mother"
     tidy(left, title=title_of_times, x="number of MotherNets", y="predicted minutes")
     left.set_ylim(0, highest * 1.2)
     worth = [one.effective_epochs for one in found.options]
     right.plot(counts, worth, "o-", color=colour(2))
     for one, height in zip(found.options, worth, strict=True):
-        text = f"{one.epochs}, best" if one is best else f"{one.epochs}"
+        epochs = f"{one.epochs} epochs" if one is found.options[0] else f"{one.epochs}"
+        text = f"{epochs}, best" if one is best else epochs
         at = (one.n_clusters, height)
         right.annotate(
             text, at, (0, 7), textcoords="offset points", ha="center", fontsize=9, color=INK
@@ -50,11 +53,11 @@ def plot_proposals(found: Proposals, path: str | Path, *, title: str = "") -> No
     tidy(
         right,
         title=f"What members learn from {what}",
-        x="number of MotherNets; beside each point: epochs of a mother",
-        y="effective epochs, mean over members",
+        x="number of MotherNets",
+        y="effective epochs, a mean",
     )
     right.set_ylim(0, max(worth) * 1.2)
-    right.margins(x=0.12)
+    right.margins(x=0.18)
     for axes in (left, right):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if title:

@@ -163,6 +163,8 @@ class Job:
         schedule_epochs: Epochs that its learning rate schedule spans, where the job stops before
             the schedule does; `None` for its own number of epochs.
         rate: Factor on the learning rate that was chosen.
+        average: Momentum of a running average of the weights, which the job ends with; `None` for
+            the last weights, or what the optimizer says.
         seed: Seed of all that is random in this job: order of examples, dropout, augmentation.
         bootstrap: Seed of the bootstrap sample of examples that is trained on; `None` for all.
         lesson: What is learned from a teacher; `None` for the labels alone.
@@ -194,6 +196,7 @@ class Job:
     steps_per_epoch: int | None = None
     schedule_epochs: int | None = None
     rate: float = 1.0
+    average: float | None = None
     seed: int = 0
     bootstrap: int | None = None
     lesson: Lesson | None = None

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 PLAN_VERSION = 2  # since then the file has a checksum, and tells versions
 # Fields that jobs did not always have: where they say nothing, older runs are the same ones.
-_ADDED = {"monitor": "", "patience": None, "schedule_epochs": None, "rate": 1.0}
+_ADDED = {
+    "monitor": "",
+    "patience": None,
+    "schedule_epochs": None,
+    "rate": 1.0,
+    "average": None,
+}
 _ADDED_TO_HATCH = {"fresh_layers": 0, "new_channels": "copies"}
 
 

@@ -1,4 +1,4 @@
-"""Learning rates that are a multiple of what the user chose."""
+"""What a job changes about the optimizer that the user chose: its rate, and averaged weights."""
 
 from __future__ import annotations
 
@@ -69,6 +69,28 @@ def with_rate(optimizer: keras.optimizers.Optimizer, factor: float) -> keras.opt
         inner.learning_rate = ScaledSchedule(_made_anew(config), factor)
     else:
         inner.learning_rate = factor * float(config)
+    return optimizer
+
+
+def with_average(
+    optimizer: keras.optimizers.Optimizer, momentum: float | None
+) -> keras.optimizers.Optimizer:
+    """Let a new optimizer end with a running average of the weights, as its `use_ema` does.
+
+    Args:
+        optimizer: The optimizer; changed in place.
+        momentum: What the average keeps of itself in a step; `None` for no change.
+
+    Returns:
+        The same optimizer.
+
+    Example:
+        >>> with_average(keras.optimizers.SGD(0.1), 0.99).get_config()["ema_momentum"]
+        0.99
+    """
+    if momentum is not None:
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        inner.use_ema, inner.ema_momentum, inner.ema_overwrite_frequency = True, momentum, None
     return optimizer
 
 

@@ -21,7 +21,7 @@ from keras_mothernets.training.fresh import (
     fresh_optimizer,
 )
 from keras_mothernets.training.job import Job
-from keras_mothernets.training.rates import with_rate
+from keras_mothernets.training.rates import with_average, with_rate
 from keras_mothernets.training.signature import (
     input_keys,
     input_structure,
@@ -96,7 +96,7 @@ class CompileSettings:
         choice = self.optimizer if choice is None else choice
         if not is_job_function(choice):
             check_optimizer(choice)
-            return with_rate(fresh_optimizer(choice), job.rate)
+            return with_average(with_rate(fresh_optimizer(choice), job.rate), job.average)
         if not job.epochs:  # nothing is trained, and no schedule can span that
             job = dataclasses.replace(job, epochs=1)
         try:
@@ -109,7 +109,7 @@ class CompileSettings:
                 if job.steps is None
                 else None,
             ) from error
-        return with_rate(_checked_result(job, made), job.rate)
+        return with_average(with_rate(_checked_result(job, made), job.rate), job.average)
 
     def fresh_metrics(self) -> tuple[Any, Any]:
         """New objects for `metrics` and `weighted_metrics`; names and functions stay."""
