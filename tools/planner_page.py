@@ -34,8 +34,9 @@ def measured(results: Path) -> str:
 def _jobs(results: Path) -> str:
     rows = _read(results / "jobs.csv")
     *alone, plan = rows
+    device = (results / "device.txt").read_text().strip()
     lines = [
-        f"Written by `tools/benchmark_planner.py jobs`. {(results / 'device.txt').read_text().strip()}."
+        f"Written by `tools/benchmark_planner.py jobs`. {device}."
         " Every row is one training, predicted before any of them began; neither these networks nor"
         " their trainings were used to fit anything.",
         _table(
@@ -71,9 +72,10 @@ def _jobs(results: Path) -> str:
 
 def _choice(results: Path) -> str:
     rows = _read(results / "choice.csv")
+    what = (results / "choice.txt").read_text().strip()
     parts = [
         "### The choice of the number of MotherNets",
-        f"Written by `tools/benchmark_planner.py choice`: {(results / 'choice.txt').read_text().strip()}."
+        f"Written by `tools/benchmark_planner.py choice`: {what}."
         " For each budget, every number of MotherNets was trained for the epochs that were proposed"
         " for it; regret is what the proposed one (bold) lacks to the best.",
     ]

@@ -49,6 +49,9 @@ _TRAINING = (
 )
 
 
+MEASURES = 5.0  # seconds that a plan may measure layers for
+
+
 class Method(abc.ABC):
     """A way to get a trained ensemble. A method only says which jobs it makes, in `design`.
 
@@ -134,11 +137,11 @@ class Method(abc.ABC):
         Returns:
             A plan that prints as a table. Once `km.measure_device()` has been called for this
             device, and `compile` for this method, it tells seconds, memory, the longest way and
-            the price; kinds of layers that are new are measured then, a second for each.
+            the price; layers of new sizes are measured then, for at most five seconds.
         """
         data = _read("plan", x, y, data_arguments)
         plan, context = self._prepare(data, epochs, batch_size, monitor)
-        return plan if context is None else forecast_if_known(plan, context, meet=True)
+        return plan if context is None else forecast_if_known(plan, context, seconds=MEASURES)
 
     def fit(
         self,

@@ -15,6 +15,7 @@ from keras_mothernets.planning.choice import Proposals, propose
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.plan import Plan
 
+MEASURES = 2.0  # seconds, for layers of each option at their own sizes
 ALL_UP_TO = 8  # members for which all numbers of clusters are looked at
 
 
@@ -53,7 +54,7 @@ def proposals(
     numbers = [whole_number("workers", number, 1) for number in workers]
     for number in numbers:
         costs.know_workers(number)
-    predictor = Predictor(costs, meet=True)
+    predictor = Predictor(costs, seconds=MEASURES)
     designs: dict[int, Callable[[Schedule], Design]] = {}
 
     def plan_of(count: int, epochs: int) -> Plan:

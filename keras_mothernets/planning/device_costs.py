@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import time
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -121,25 +124,28 @@ class DeviceCosts:
         self.save()
         return self
 
-    def meet(self, networks: Iterable[Counter[Primitive]], exactly: bool = False) -> int:
+    def meet(self, networks: Iterable[Counter[Primitive]], seconds: float = math.inf) -> None:
         """Measure what is not known yet of some networks.
+
+        Kinds of layers of which nothing is known are measured at a few sizes, however long it
+        takes; then layers at their own sizes, those first that make up most of a step.
 
         Args:
             networks: Their primitives.
-            exactly: Whether to measure every primitive as it is; else only those of a kind of
-                which nothing is known, at a few sizes.
-
-        Returns:
-            How many primitives were measured.
+            seconds: How long to measure layers at their own sizes.
         """
-        wanted = dict.fromkeys(one for network in networks for one in network)
+        wanted: Counter[Primitive] = Counter()
+        for network in networks:
+            wanted += network
         missing = [one for one in wanted if one.sizes not in self._measured[one.kind]]
-        if not exactly:
-            missing = list(_few_of_each([one for one in missing if not self._knows(one.kind)]))
-        self._measure(missing)
-        if missing:
-            self.save()
-        return len(missing)
+        if not missing:
+            return
+        self._measure(_few_of_each([one for one in missing if not self._measured[one.kind]]))
+        missing = [one for one in missing if one.sizes not in self._measured[one.kind]]
+        missing.sort(key=lambda one: -wanted[one] * self.step(Counter([one])).training)
+        end = time.perf_counter() + seconds
+        self._measure(itertools.takewhile(lambda one: time.perf_counter() < end, missing))
+        self.save()
 
     @property
     def slower(self) -> dict[int, float]:
@@ -150,10 +156,6 @@ class DeviceCosts:
     def worker_start(self) -> float:
         """Seconds until worker processes are ready."""
         return max((start for _, start in self._workers.values()), default=0.0)
-
-    def unknown(self, network: Counter[Primitive]) -> list[str]:
-        """Kinds of layers in a network that nothing is known of."""
-        return sorted({one.kind for one in network if not self._knows(one.kind)})
 
     def step(self, network: Counter[Primitive]) -> Measured:
         """Seconds of a step's layers one by one.
@@ -266,9 +268,6 @@ class DeviceCosts:
                 costs._measured[kind][Sizes(*sizes)] = Measured(forward, training)
         return costs
 
-    def _knows(self, kind: str) -> bool:
-        return bool(self._measured[kind])
-
     def _measure(self, primitives: Iterable[Primitive]) -> None:
         for one in primitives:
             self._measured[one.kind][one.sizes] = Measured(*measure(one))
@@ -296,9 +295,8 @@ class DeviceCosts:
         self._measure(one for one in network if one.sizes not in self._measured[one.kind])
         step = self.step(network)
         optimizer = self.optimizer(probe_optimizer())
-        variables = len(model.trainable_variables)
-        update = optimizer.update(variables, model.count_params())
-        return Alone(step.training + update, step.forward, optimizer.traced * variables)
+        update = optimizer.update(len(model.trainable_variables), model.count_params())
+        return Alone(step.training, update, step.forward)
 
 
 def _few_of_each(primitives: list[Primitive]) -> Iterator[Primitive]:

@@ -37,25 +37,22 @@ def measure_device(*, verbose: bool = True) -> DeviceCosts:
     return costs.measure(print if verbose else lambda text: None)
 
 
-def forecast_if_known(
-    plan: Plan, context: RunContext, costs: DeviceCosts | None = None, *, meet: bool = False
-) -> Plan:
+def forecast_if_known(plan: Plan, context: RunContext, *, seconds: float | None = None) -> Plan:
     """A plan with its forecast, if the device has been measured and all sizes are known.
 
     Args:
         plan: The plan.
         context: Its networks, data and settings.
-        costs: The costs; those of this device by default.
-        meet: Whether to measure kinds of layers that are new, a second for each.
+        seconds: See `Predictor`.
 
     Returns:
         The plan as it is where nothing can be predicted.
     """
-    costs = DeviceCosts.here() if costs is None else costs
+    costs = DeviceCosts.here()
     if not costs.is_measured:
         return plan
     try:
-        return replace(plan, forecast=Predictor(costs, meet=meet)(plan, context))
+        return replace(plan, forecast=Predictor(costs, seconds=seconds)(plan, context))
     except MotherNetsError:  # of the prediction alone; training can do without
         return plan
 

@@ -65,12 +65,14 @@ def measure_optimizer(optimizer: keras.optimizers.Optimizer) -> OptimizerCosts:
     Args:
         optimizer: The optimizer; it is only looked at.
     """
+    one, traced_one, _ = _update(optimizer, [8])
     few, traced_few, _ = _update(optimizer, [8] * FEW)
-    some, traced_some, _ = _update(optimizer, [8] * 2 * FEW)
     large, _, kept = _update(optimizer, [MANY])
-    variable = max(0.0, (some - few) / FEW)
     return OptimizerCosts(
-        variable, max(0.0, large - few) / MANY, max(0.0, (traced_some - traced_few) / FEW), kept
+        variable=max(0.0, few - one) / (FEW - 1),
+        parameter=max(0.0, large - one) / MANY,
+        traced=max(0.0, traced_few - traced_one) / (FEW - 1),
+        kept=kept,
     )
 
 

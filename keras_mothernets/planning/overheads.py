@@ -11,7 +11,6 @@ import keras
 import numpy as np
 from scipy.optimize import nnls
 
-from keras_mothernets.graph import read
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.data import read_data
 from keras_mothernets.training.job import Hatch, Job, Scratch, Start
@@ -29,54 +28,56 @@ class Overheads:
 
     Args:
         job: To start a job and to end it.
-        job_per_call: More for each call of a layer: to copy it, and to trace it twice. The
-            optimizer's part is measured with the optimizer.
+        job_per_weight: More for each variable, trained or not: to copy it, and to trace what reads
+            and updates it.
         hatch: To hatch a network and to compare it with its mother.
-        hatch_per_call: More for each call of a layer.
+        hatch_per_weight: More for each variable.
         step: A training step.
         whole: Factor between the time of a step's layers one by one and all together.
+        update: The same factor for the update by the optimizer, which finds no weights in a cache.
         epoch: To begin an epoch and its validation.
         validation_step: A step of the validation.
         validation_whole: The same factor for a step of the validation.
 
     Example:
-        >>> Overheads(job=0.5, job_per_call=0.01).job_seconds(calls=50)
+        >>> Overheads(job=0.5, job_per_weight=0.01).job_seconds(weights=50)
         1.0
     """
 
     job: float = 0.0
-    job_per_call: float = 0.0
+    job_per_weight: float = 0.0
     hatch: float = 0.0
-    hatch_per_call: float = 0.0
+    hatch_per_weight: float = 0.0
     step: float = 0.0
     whole: float = 1.0
+    update: float = 1.0
     epoch: float = 0.0
     validation_step: float = 0.0
     validation_whole: float = 1.0
 
-    def job_seconds(self, calls: int, is_hatched: bool = False) -> float:
+    def job_seconds(self, weights: int, is_hatched: bool = False) -> float:
         """Seconds until a job trains, and after that.
 
         Args:
-            calls: Calls of layers in the network.
+            weights: Number of variables of the network, trained or not.
             is_hatched: Whether the network is hatched.
         """
-        seconds = self.job + self.job_per_call * calls
-        return seconds + (self.hatch + self.hatch_per_call * calls if is_hatched else 0.0)
+        seconds = self.job + self.job_per_weight * weights
+        return seconds + (self.hatch + self.hatch_per_weight * weights if is_hatched else 0.0)
 
 
 class Alone(NamedTuple):
-    """What is known of a network from its layers one by one.
+    """What a network's layers take one by one.
 
     Args:
-        step: Seconds of a step of training, with the optimizer.
+        step: Seconds of a step of training.
+        update: Seconds of an update by the optimizer.
         forward: Seconds of a step of validation.
-        traced: Seconds to trace the optimizer.
     """
 
     step: float
+    update: float
     forward: float
-    traced: float
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Seen:
     """What one small job took.
 
     Args:
-        calls: Calls of layers in its network.
+        weights: Number of variables of its network.
         alone: What its layers take one by one.
         steps: Its steps in an epoch, and those of a validation.
         outside: Seconds of the job outside of steady epochs: start, tracing, end.
@@ -93,7 +94,7 @@ class Seen:
         hatch: Seconds of hatching; 0 without.
     """
 
-    calls: int
+    weights: int
     alone: Alone
     steps: tuple[int, int]
     outside: float
@@ -112,28 +113,37 @@ def measure_overheads(step_seconds: StepSeconds) -> Overheads:
         step_seconds: Tells of a network and a batch size what is known from its layers.
     """
     seen = [
-        *_watch((_dense(2), _dense(16)), (24,), (120, 30), step_seconds),
+        *_watch((_dense(2, 32), _dense(16, 32)), (24,), (120, 30), step_seconds),
+        *_watch((_dense(2, 256), _dense(3, 640)), (24,), (60, 30), step_seconds),
         *_watch((_images(2, 8), _images(9, 12)), (16, 16, 3), (40, 12), step_seconds),
-        *_watch((_residual(1, 6), _residual(3, 8)), (32, 32, 3), (12, 8), step_seconds),
+        *_watch((_residual(1, 6), _residual(8, 8)), (32, 32, 3), (12, 8), step_seconds),
     ]
     hatched = [one for one in seen if one.hatch]
-    job = _line(
-        [(1, one.calls) for one in seen],
-        [one.outside - one.hatch - one.alone.traced for one in seen],
-    )
-    hatch = _line([(1, one.calls) for one in hatched], [one.hatch for one in hatched])
-    step = _line(
-        [(1, one.steps[0], one.steps[0] * one.alone.step) for one in seen],
-        [one.trained for one in seen],
-    )
+    job = _line([(1, one.weights) for one in seen], [one.outside - one.hatch for one in seen])
+    hatch = _line([(1, one.weights) for one in hatched], [one.hatch for one in hatched])
+    epochs, *step = _line([_trained_terms(one) for one in seen], [one.trained for one in seen])
     epoch = _line(
         [(1, one.steps[1], one.steps[1] * one.alone.forward) for one in seen],
         [one.validated for one in seen],
     )
     return Overheads(
-        *job, *hatch, step=step[1], whole=step[2], epoch=step[0] + epoch[0],
-        validation_step=epoch[1], validation_whole=epoch[2],
-    )  # fmt: skip
+        job=job[0],
+        job_per_weight=job[1],
+        hatch=hatch[0],
+        hatch_per_weight=hatch[1],
+        step=step[0],
+        whole=step[1],
+        update=step[2],
+        epoch=epochs + epoch[0],
+        validation_step=epoch[1],
+        validation_whole=epoch[2],
+    )
+
+
+def _trained_terms(one: Seen) -> tuple[float, ...]:
+    """What the time of an epoch's steps is a sum of."""
+    steps = one.steps[0]
+    return 1, steps, steps * one.alone.step, steps * one.alone.update
 
 
 def _line(terms: list[tuple[float, ...]], seconds: list[float]) -> list[float]:
@@ -143,8 +153,8 @@ def _line(terms: list[tuple[float, ...]], seconds: list[float]) -> list[float]:
     return [float(weight) for weight in found]
 
 
-def _dense(depth: int) -> keras.Model:
-    hidden = [layers.Dense(32, "relu") for _ in range(depth)]
+def _dense(depth: int, units: int) -> keras.Model:
+    hidden = [layers.Dense(units, "relu") for _ in range(depth)]
     return keras.Sequential([keras.Input((24,)), *hidden, layers.Dense(10, "softmax")])
 
 
@@ -191,7 +201,7 @@ def _watch(
         record, mother = train_job(job, context, mother)
         trained, validated = times.steady
         yield Seen(
-            calls=len(read(model).nodes),
+            weights=len(model.weights),
             alone=step_seconds(model, BATCH),
             steps=(count, held),
             outside=record.row.wall_seconds - EPOCHS * (trained + validated),
@@ -202,8 +212,9 @@ def _watch(
 
 
 def probe_optimizer() -> keras.optimizers.Optimizer:
-    """The optimizer of the small jobs."""
-    return keras.optimizers.SGD(0.01, momentum=0.9)
+    """The optimizer of the small jobs: one of those that take longest to trace."""
+    rate = keras.optimizers.schedules.CosineDecay(0.01, 1000)
+    return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=1e-4)
 
 
 class _Times(keras.callbacks.Callback):

@@ -12,6 +12,7 @@ import keras
 from keras_mothernets.errors import MotherNetsError, naming
 from keras_mothernets.graph import Architecture, forward_flops, read
 from keras_mothernets.planning.device_costs import DeviceCosts, Measured
+from keras_mothernets.planning.overheads import probe_optimizer
 from keras_mothernets.planning.primitive import Primitive, primitives_of
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.data import TrainingData
@@ -29,7 +30,7 @@ class Network:
     """What is asked of a network again and again.
 
     Args:
-        calls: Calls of layers.
+        weights: Number of variables, trained or not.
         variables: Number of variables that are trained.
         parameters: Number of parameters.
         flops: Floating-point operations of one example forward; `None` if not known.
@@ -38,7 +39,7 @@ class Network:
     """
 
     architecture: Architecture
-    calls: int
+    weights: int
     variables: int
     parameters: int
     flops: int | None
@@ -56,7 +57,7 @@ class Network:
         )
         return cls(
             architecture,
-            len(architecture.nodes),
+            len(model.weights),
             len(model.trainable_variables),
             model.count_params(),
             forward_flops(model),
@@ -75,22 +76,22 @@ class Predictor:
 
     Args:
         costs: What layers cost there.
-        meet: Whether to measure kinds of layers that nothing is known of, a second for each; else
-            they are an error.
-        exactly: Whether to measure every layer at its own sizes, a tenth of a second for each.
+        seconds: How long to measure layers of a plan at their own sizes, a tenth of a second for
+            each; kinds of layers that nothing is known of are measured before that. With `None`
+            nothing is measured, and such layers are an error.
 
     Raises:
         MotherNetsError: The device has not been measured.
     """
 
-    def __init__(self, costs: DeviceCosts, *, meet: bool = False, exactly: bool = False) -> None:
+    def __init__(self, costs: DeviceCosts, *, seconds: float | None = None) -> None:
         if not costs.is_measured:
             raise MotherNetsError(
                 "It is not known what layers take on this device",
                 fix="Call `km.measure_device()`, which takes about a minute, once for each device",
             )
         self.costs = costs
-        self._meets, self._exactly = meet or exactly, exactly
+        self._seconds = seconds
         self._networks: dict[int, tuple[keras.Model, Network]] = {}
 
     def __call__(self, plan: Plan, context: RunContext) -> Forecast:
@@ -105,8 +106,8 @@ class Predictor:
         """
         for job in plan:
             _check_known(job)
-        if self._meets:
-            self._meet(plan, context.networks)
+        if self._seconds is not None:
+            self._meet(plan, context.networks, self._seconds)
         taught: set[str] = set()
         jobs = {}
         for job in plan.order():
@@ -133,7 +134,9 @@ class Predictor:
         full = rows / batch if rows else steps
         optimizer = self.costs.optimizer(context.optimizer(job))
         update = optimizer.update(network.variables, network.parameters)
-        trained = steps * (overheads.step + overheads.whole * update)
+        # Keras traces a step twice.
+        traced = 2 * (optimizer.traced - self.costs.optimizer(probe_optimizer()).traced)
+        trained = steps * (overheads.step + overheads.update * update)
         trained += full * overheads.whole * alone.training
         more = 0.0
         if job.renews_statistics:
@@ -145,8 +148,8 @@ class Predictor:
                 taught.add(job.lesson.network)
         examples = job.epochs * (rows or steps * batch)
         return JobForecast(
-            start=overheads.job_seconds(network.calls, isinstance(job.start, Hatch))
-            + optimizer.traced * network.variables,
+            start=overheads.job_seconds(network.weights, isinstance(job.start, Hatch))
+            + traced * network.variables,
             epoch=trained + overheads.epoch + self._validation(network, batch, data),
             epochs=job.epochs,
             more=more,
@@ -154,12 +157,12 @@ class Predictor:
             memory=_memory(network, batch, optimizer.kept + bool(job.monitor)),
         )
 
-    def _meet(self, plan: Plan, networks: Mapping[str, keras.Model]) -> None:
+    def _meet(self, plan: Plan, networks: Mapping[str, keras.Model], seconds: float) -> None:
         steps = []
         for job in plan:
             with naming(f"Job `{job.name}`"):
                 steps.append(self._network(networks[job.network]).step(job.batch_size or 1))
-        self.costs.meet(steps, self._exactly)
+        self.costs.meet(steps, seconds)
 
     def _network(self, model: keras.Model) -> Network:
         if id(model) not in self._networks:  # the model is kept, so that its number stays its own

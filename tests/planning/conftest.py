@@ -1,0 +1,3 @@
+"""What the tests of planning share."""
+
+from made_costs import costs  # noqa: F401
