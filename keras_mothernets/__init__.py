@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         calibrate,
         combine,
         deep_ensemble_equivalent,
+        export,
         greedy_selection,
         super_learner,
     )
@@ -88,6 +89,7 @@ __all__ = [
     "deepen",
     "enlarge_kernels",
     "explain",
+    "export",
     "greedy_selection",
     "hatch",
     "max_deviation",
@@ -107,6 +109,7 @@ _HOMES = {
         "calibrate",
         "combine",
         "deep_ensemble_equivalent",
+        "export",
         "greedy_selection",
         "super_learner",
     ),
