@@ -138,7 +138,7 @@ def export(
 
 
 def _format(name: Any) -> Format:
-    if name not in FORMATS:
+    if not isinstance(name, str) or name not in FORMATS:
         raise MotherNetsError(
             "`format` is not known", expected=f"one of {list(FORMATS)}", received=repr(name)
         )
