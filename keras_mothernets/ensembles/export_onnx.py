@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import re
 import warnings
@@ -44,6 +45,7 @@ def write(served: Served, folder: Path, card: ModelCard) -> None:
     """
     import onnx
 
+    _know_erfc()
     path = folder / FILE
     with _quiet() as said:
         try:
@@ -70,6 +72,29 @@ def load(folder: Path) -> Runner:
         return dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
     return run
+
+
+@functools.cache
+def _know_erfc() -> None:
+    """Teach the converter the one operation that it lacks for a GELU: 1 - erf(x)."""
+    from tf2onnx import handler, utils
+
+    class Erfc:
+        @classmethod
+        def version_9(cls, graph: Any, node: Any, **_: Any) -> None:
+            dtype, shape = graph.get_dtype(node.output[0]), graph.get_shape(node.output[0])
+            one = graph.make_const(
+                utils.make_name("one"), np.ones((), utils.map_onnx_to_numpy_type(dtype))
+            )
+            erf = graph.make_node("Erf", [node.input[0]], shapes=[shape], dtypes=[dtype])
+            name, outputs = node.name, node.output
+            graph.remove_node(name)
+            difference = [one.output[0], erf.output[0]]
+            graph.make_node(
+                "Sub", difference, outputs=outputs, name=name, shapes=[shape], dtypes=[dtype]
+            )
+
+    handler.tf_op("Erfc")(Erfc)
 
 
 class _Said(logging.Handler):

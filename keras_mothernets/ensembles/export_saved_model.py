@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_mothernets.ensembles.endpoints import Served
 from keras_mothernets.ensembles.export_format import Format, Runner
 from keras_mothernets.ensembles.model_card import ModelCard
+from keras_mothernets.graph import live_layers
 
 EXAMPLE = """\
 import numpy as np
@@ -40,7 +41,13 @@ def write(served: Served, folder: Path, card: ModelCard) -> None:
     """
     archive = keras.export.ExportArchive()
     specs = served.input_specs()
-    whole = archive.track_and_add_endpoint("serve", served.model, [specs])
+    # The archive finds the variables that its functions use, but no tables of words, as a
+    # StringLookup has. `archive.track(model)`, as in `model.export`, would find these, and write
+    # every variable a second time (Keras 3.15).
+    for layer in live_layers(served.model).values():
+        if isinstance(layer, keras.layers.Layer) and not layer.variables:
+            archive.track(layer)
+    whole = archive.add_endpoint("serve", served.model.__call__, [specs])
     for endpoint, names in served.endpoints.items():
         archive.add_endpoint(endpoint, _part(whole, names), [specs])
     archive.add_endpoint("names", lambda: _names(card), [])

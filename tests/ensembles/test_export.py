@@ -157,6 +157,18 @@ def test_one_member_has_nobody_to_differ_from(kind: str, tmp_path: Path) -> None
     assert found["member_probabilities"].shape == (7, 1, 3)
 
 
+@pytest.mark.parametrize("kind", FORMAT_TESTS)
+@pytest.mark.parametrize("activation", ["gelu", "silu", "mish", "leaky_relu", "selu", "softplus"])
+def test_activations_of_all_kinds(activation: str, kind: str, tmp_path: Path) -> None:
+    network = keras.Sequential(
+        [keras.Input((4,)), L.Dense(9, activation), L.Dense(3, "softmax")], name="a"
+    )
+    export([randomise(network)], tmp_path / "served", kind, endpoints=["probabilities"])
+    found = loaded_here(tmp_path / "served", kind)(rows())
+    expected = keras.ops.convert_to_numpy(network(rows()["input"]))
+    check_outputs(found, {"probabilities": expected}, TOLERANCE[kind])
+
+
 def test_endpoints_that_are_not_wanted_are_not_there(tmp_path: Path) -> None:
     models = [row_network("a", 3), row_network("b", 4)]
     export(models, tmp_path / "served", endpoints=["probabilities"])
@@ -209,6 +221,15 @@ def test_a_layer_or_a_function_comes_before(
     export(models, tmp_path / "served", preprocessing=preprocessing())
     expected = by_numpy(members_answer(models, by_hand(rows()["input"]).astype("float32")))
     check_outputs(loaded_here(tmp_path / "served")(rows()), expected, 1e-6)
+
+
+def test_weights_are_written_once(tmp_path: Path) -> None:
+    """Keras' own export writes them twice."""
+    models = [row_network("a", 100), row_network("b", 100)]
+    export(models, tmp_path / "served")
+    (data,) = tmp_path.glob("served/variables/variables.data*")
+    weights = sum(model.count_params() for model in models) * 4
+    assert weights < data.stat().st_size < 1.5 * weights + 4000
 
 
 def test_text_comes_before(tmp_path: Path) -> None:
