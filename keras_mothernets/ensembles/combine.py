@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_mothernets.ensembles.outputs import gives_independent_units, squashings_of
 from keras_mothernets.ensembles.shares import as_shares
+from keras_mothernets.ensembles.uncertainty import votes
 from keras_mothernets.errors import MotherNetsError, naming
 from keras_mothernets.graph import check_model_name, check_readable, clone
 from keras_mothernets.member import Member, as_members
@@ -276,7 +277,7 @@ def _combine_output(
 def _vote(tensor: Any, is_yes_or_no: bool, threshold: float, dtype: str) -> Any:
     if is_yes_or_no:
         return keras.ops.cast(tensor > threshold, dtype)
-    return keras.ops.one_hot(keras.ops.argmax(tensor, axis=-1), tensor.shape[-1], dtype=dtype)
+    return keras.ops.cast(votes(tensor), dtype)
 
 
 def _weighted_mean(tensors: list[Any], shares: list[float], name: str, dtype: str) -> Any:

@@ -106,8 +106,9 @@ def chosen_endpoints(names: Iterable[str] | None, task: Task) -> dict[str, tuple
     wanted = list(known if names is None else [names] if isinstance(names, str) else names)
     for name in wanted:
         if name not in known:
-            has_meaning = not any(name in others for others in ENDPOINTS.values())
-            problem = "is not known" if has_meaning else f"has no meaning for a {task.value}"
+            is_another_tasks = any(name in others for others in ENDPOINTS.values())
+            no_meaning = f"has no meaning for a {task.value}"
+            problem = no_meaning if is_another_tasks else "is not known"
             raise MotherNetsError(
                 f"Endpoint `{name}` {problem}", expected=f"some of {list(known)}", received=wanted
             )

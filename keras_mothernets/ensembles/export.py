@@ -77,7 +77,9 @@ def export(
         batch_size: Examples in one such answer.
         weights: One number of at least 0 for each of `models`; equal by default. Those of the
             members that are written are scaled to sum to one.
-        logits: Whether the members give logits, as in `km.combine`.
+        logits: Whether the members give logits, as in `km.combine`. Members that tell nothing, by
+            loss or last activation, must be told: with `False` they give probabilities if there
+            are `class_names`, else the numbers of a regression.
         preprocessing: What comes before the members, inside: a built model, whose inputs the
             files then take; or a layer, or a function of Keras layers and operations.
         class_names: Names of the classes, in the order of the probabilities.

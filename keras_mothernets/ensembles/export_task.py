@@ -83,5 +83,6 @@ def _check_known(member: Member) -> None:
             " activation that would tell",
             expected="probabilities, logits, or the numbers of a regression",
             fix="Compile it with its loss, or say `logits=True` where these are logits, and"
-            " `logits=False` where they are not",
+            " `logits=False` where they are not: with `class_names` they are probabilities then,"
+            " without them the numbers of a regression",
         )

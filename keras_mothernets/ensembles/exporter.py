@@ -70,7 +70,7 @@ class Exporter:
         """
         served = self.serve(positions)
         card = replace(self.card(positions, served), latency=latency)
-        self.format.write(served, folder, card)
+        self._write(served, folder, card)
         runner = self._load(folder)
         card = replace(card, deviation=checked_deviation(served.model, runner))
         (folder / MARKDOWN).write_text(str(card), encoding="utf-8")
@@ -90,7 +90,7 @@ class Exporter:
         served = self.serve(positions)
         inputs = probe(served.model, batch_size)
         with tempfile.TemporaryDirectory() as folder:
-            self.format.write(served, Path(folder), self.card(positions, served))
+            self._write(served, Path(folder), self.card(positions, served))
             runner = self._load(Path(folder))
             return measure_latency(lambda: runner(inputs), batch_size)
 
@@ -133,6 +133,17 @@ class Exporter:
             versions=versions_here(),
             given=self.given,
         )
+
+    def _write(self, served: Served, folder: Path, card: ModelCard) -> None:
+        try:
+            self.format.write(served, folder, card)
+        except (MotherNetsError, OSError):  # these say what it is
+            raise
+        except Exception as error:  # a layer of the user's that cannot be traced, for example
+            raise MotherNetsError(
+                f'The ensemble cannot be written in format "{self.format.name}"',
+                received=f"{type(error).__name__}: {reason_of(error)}",
+            ) from error
 
     def _load(self, folder: Path) -> Runner:
         try:

@@ -59,7 +59,8 @@ def _check_replaceable(place: Path, overwrite: bool) -> None:
 def new_folder(place: Path) -> Iterator[Path]:
     """A new folder beside a place, that gets its name when the block has ended well.
 
-    What was there before is removed then, and stays after a failure.
+    What was there before is removed then, and stays after a failure. A kill between the two
+    renames leaves it beside the place, under a name that begins with `.unfinished`.
 
     Args:
         place: Where `check_place` has said that it can be made.
@@ -73,14 +74,7 @@ def new_folder(place: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         yield unfinished
-        if place.exists():
-            os.replace(place, before)
-        try:
-            os.replace(unfinished, place)
-        except OSError:
-            if before.exists():
-                os.replace(before, place)
-            raise
+        _replace(place, unfinished, before)
     except OSError as error:
         raise RunError(
             f"`{place}` cannot be written",
@@ -89,4 +83,18 @@ def new_folder(place: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _replace(place: Path, new: Path, before: Path) -> None:
+    """Give a folder its name; a folder that has it gets it again if that fails."""
+    has_old = place.exists()
+    if has_old:
+        os.replace(place, before)
+    try:
+        os.replace(new, place)
+    except OSError:
+        if has_old:
+            os.replace(before, place)
+        raise
+    if has_old:
         shutil.rmtree(before, ignore_errors=True)

@@ -98,8 +98,8 @@ def disagreement(probabilities: Any, shares: np.ndarray) -> Any:
         >>> round(float(disagreement(two_against_one, np.full(3, 1 / 3))[0]), 4)
         0.6667
     """
-    votes = weighted_mean(_votes(probabilities), shares)  # (examples, classes)
-    of_two = 1.0 - ops.sum(ops.square(votes), axis=-1)  # drawn with replacement
+    for_class = weighted_mean(votes(probabilities), shares)  # (examples, classes)
+    of_two = 1.0 - ops.sum(ops.square(for_class), axis=-1)  # drawn with replacement
     different_members = float(1.0 - np.sum(np.square(shares)))
     if different_members < ALL_THE_WEIGHT:
         return of_two * 0.0
@@ -124,12 +124,23 @@ def variance(values: Any, shares: np.ndarray) -> Any:
     return weighted_mean(ops.square(values - mean), shares)
 
 
-def _votes(probabilities: Any) -> Any:
-    """One for the first of the largest probabilities, zero for all others, in the same shape.
+def votes(values: Any) -> Any:
+    """One for the first of the largest values of the last axis, zero for all others.
 
-    Not by `argmax`: under TensorFlow Keras makes bit operations of it, which LiteRT has not.
+    Not by `argmax`: under TensorFlow Keras makes bit operations of it, which neither ONNX nor
+    LiteRT has.
+
+    Args:
+        values: A tensor, (..., classes): probabilities or logits.
+
+    Returns:
+        A tensor of the same shape and type.
+
+    Example:
+        >>> ops.convert_to_numpy(votes(ops.array([0.2, 0.4, 0.4]))).tolist()
+        [0.0, 1.0, 0.0]
     """
-    dtype = keras.backend.standardize_dtype(probabilities.dtype)
-    largest = ops.cast(probabilities >= ops.max(probabilities, axis=-1, keepdims=True), dtype)
+    dtype = keras.backend.standardize_dtype(values.dtype)
+    largest = ops.cast(values >= ops.max(values, axis=-1, keepdims=True), dtype)
     is_first = ops.cast(ops.cumsum(largest, axis=-1) < 1.5, dtype)
     return largest * is_first

@@ -158,6 +158,16 @@ def test_one_member_has_nobody_to_differ_from(kind: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kind", FORMAT_TESTS)
+def test_what_votes_can_be_a_member(kind: str, tmp_path: Path) -> None:
+    ensemble = combine([row_network("a", 3), row_network("b", 5), row_network("c", 4)], "vote")
+    settings = {"logits": False, "class_names": list("xyz"), "endpoints": ["probabilities"]}
+    export([ensemble], tmp_path / "served", kind, **settings)
+    found = loaded_here(tmp_path / "served", kind)(rows())
+    expected = keras.ops.convert_to_numpy(ensemble(rows()["input"]))
+    check_outputs(found, {"probabilities": expected}, TOLERANCE[kind])
+
+
+@pytest.mark.parametrize("kind", FORMAT_TESTS)
 @pytest.mark.parametrize("activation", ["gelu", "silu", "mish", "leaky_relu", "selu", "softplus"])
 def test_activations_of_all_kinds(activation: str, kind: str, tmp_path: Path) -> None:
     network = keras.Sequential(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import tensorflow as tf
 from exported import FORMAT_TESTS, image_network, row_network, rows
 
 from keras_mothernets import MotherNetsError, RunError, combine, export
-from keras_mothernets.ensembles import export_format, exporter
+from keras_mothernets.ensembles import export_format, exporter, new_folder
 from keras_mothernets.ensembles.export import FORMATS
 
 L = keras.layers
@@ -103,6 +104,13 @@ def test_ensembles_that_say_what_they_give_can_be_members(tmp_path: Path) -> Non
     assert card.task == "classification"
 
 
+class Argmax(keras.layers.Layer):
+    """What LiteRT takes only with operations of TensorFlow, and its interpreter does not run."""
+
+    def call(self, x: Any) -> Any:
+        return keras.ops.one_hot(keras.ops.argmax(x, axis=-1), 3)
+
+
 class Bessel(keras.layers.Layer):
     """What only TensorFlow computes."""
 
@@ -110,20 +118,40 @@ class Bessel(keras.layers.Layer):
         return tf.math.bessel_i0e(x)
 
 
-def odd() -> keras.Model:
-    layers = [keras.Input((4,)), L.Dense(3), Bessel(name="odd_one"), L.Softmax()]
+def odd(layer: type[keras.layers.Layer]) -> keras.Model:
+    layers = [keras.Input((4,)), L.Dense(3), layer(name="odd_one"), L.Softmax()]
     return keras.Sequential(layers, name="b")
 
 
 @pytest.mark.parametrize("kind", FORMAT_TESTS)
-def test_a_layer_that_cannot_be_converted_is_named(kind: str, tmp_path: Path) -> None:
-    models = [row_network("a", 3), odd()]
+@pytest.mark.parametrize(("layer", "operation"), [(Bessel, "BesselI0e"), (Argmax, "BitwiseAnd")])
+def test_a_layer_that_cannot_be_converted_is_named(
+    layer: Any, operation: str, kind: str, tmp_path: Path
+) -> None:
+    models = [row_network("a", 3), odd(layer)]
     if kind == "tf_saved_model":  # takes all that TensorFlow computes
         export(models, tmp_path / "served", kind)
         return
-    with pytest.raises(MotherNetsError, match="`BesselI0e` in layer `odd_one`") as raised:
+    with pytest.raises(MotherNetsError, match=f"`{operation}` in layer `odd_one`") as raised:
         export(models, tmp_path / "served", kind)
     assert f'"{kind}"' in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+class Eager(keras.layers.Layer):
+    """What cannot be traced."""
+
+    def compute_output_spec(self, x: Any) -> Any:
+        return keras.KerasTensor(x.shape, x.dtype)
+
+    def call(self, x: Any) -> Any:
+        return x * float(np.asarray(x).mean())
+
+
+@pytest.mark.parametrize("kind", FORMAT_TESTS)
+def test_a_layer_that_cannot_be_traced_is_told(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(MotherNetsError, match="cannot be (written in|converted to) format"):
+        export([odd(Eager)], tmp_path / "served", kind)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -188,6 +216,25 @@ def test_a_failure_leaves_what_was_there(
         export(two(), place, overwrite=True)
     after = sorted((each.name, each.stat().st_mtime_ns) for each in tmp_path.rglob("*"))
     assert after == before
+
+
+def test_if_the_new_folder_cannot_get_its_name_the_old_one_has_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, replace = tmp_path / "served", os.replace
+    export(two(), place, members=["a"])
+    before = (place / "model_card.json").read_bytes()
+
+    def fails_once(source: Path, target: Path) -> None:
+        if target == place and not source.name.endswith("-before"):
+            raise OSError(28, "No space left on device", str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(new_folder.os, "replace", fails_once)
+    with pytest.raises(RunError, match="No space left on device"):
+        export(two(), place, overwrite=True)
+    assert (place / "model_card.json").read_bytes() == before
+    assert list(tmp_path.iterdir()) == [place]
 
 
 def test_files_that_answer_something_else_get_no_name(
