@@ -18,12 +18,13 @@ from keras_mothernets.ensembles.decomposition import (
 )
 from keras_mothernets.ensembles.diversity import Diversity, PairFractions
 from keras_mothernets.ensembles.likelihood import nll, probabilities_of_truth
+from keras_mothernets.ensembles.positions import positions_of
 from keras_mothernets.ensembles.predictions import Predictions
 from keras_mothernets.ensembles.shares import as_shares
 from keras_mothernets.ensembles.squared_error import error_products
 from keras_mothernets.ensembles.task import Task
 from keras_mothernets.ensembles.temperature import calibrated_nll
-from keras_mothernets.errors import MotherNetsError, whole_number
+from keras_mothernets.errors import whole_number
 from keras_mothernets.member import Member
 from keras_mothernets.training.text import text_table
 
@@ -248,23 +249,4 @@ class EnsembleStatistics:
         count = self.predictions.num_members
         if members is None:
             return np.arange(count)
-        if isinstance(members, str) or len(members) == 0:
-            raise MotherNetsError(
-                "`members` must be a list of at least one member",
-                expected="positions or names",
-                received=repr(members),
-            )
-        return np.array([self._position(member) for member in members])
-
-    def _position(self, member: int | str) -> int:
-        names = self.predictions.names
-        if isinstance(member, str) and member in names:
-            return names.index(member)
-        is_number = isinstance(member, (int, np.integer)) and not isinstance(member, bool)
-        if is_number and 0 <= int(member) < len(names):
-            return int(member)
-        raise MotherNetsError(
-            "A member is not known",
-            expected=f"a position from 0 to {len(names) - 1}, or one of {list(names)}",
-            received=repr(member),
-        )
+        return np.array(positions_of(members, self.predictions.names))
