@@ -1,0 +1,129 @@
+"""What pairs of members have in common on some examples, and the measures that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from keras_mothernets.ensembles.additive import pair_sums, products
+from keras_mothernets.ensembles.decomposition import Decomposition
+from keras_mothernets.ensembles.diversity import Diversity, PairCounts
+from keras_mothernets.ensembles.kept_examples import Look
+
+
+@dataclass(frozen=True, eq=False)
+class Ragged:
+    """Single examples that the sums of whole chunks lack, or have too many of.
+
+    Args:
+        look: What the members say of them.
+        signs: 1 for those that they lack, -1 for those that they have too many of, (examples,).
+    """
+
+    look: Look
+    signs: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class PairSums:
+    """Sums over examples for some members: in chunks, and of the ragged ends of their range.
+
+    What is asked of all pairs together needs no pairs at the ragged ends: the squared error of a
+    mean is that of the mean of what they say, and how many pairs name the same class follows from
+    the votes. Pairs are made of them only where each is asked for.
+
+    Args:
+        num_members: Number of members.
+        num_examples: Number of examples that were summed.
+        terms: What a squared error is divided by for each example: the targets of a regression, 1
+            of a classification.
+        chunks: `pair_type` in the order of `pairs_of`: of all pairs of two, and of each
+            member with itself, (pairs + members,).
+        ragged: Examples to add or take away.
+    """
+
+    num_members: int
+    num_examples: int
+    terms: int
+    chunks: np.ndarray
+    ragged: Ragged | None
+
+    @cached_property
+    def own(self) -> np.ndarray:
+        """Mean squared error of each member, (members,)."""
+        own = self.chunks["errors"][self._pairs :]
+        if self.ragged is not None:
+            errors = self.ragged.look.errors
+            own = own + np.einsum("mec,mec->me", errors, errors) @ self.ragged.signs
+        return own / (self.num_examples * self.terms)
+
+    def squared_error(self, shares: np.ndarray) -> float:
+        """Mean squared error of the mean with these weights, which sum to one."""
+        first, second = pairs_of(self.num_members)
+        of_pairs = shares[first] * shares[second]
+        of_pairs[: self._pairs] *= 2.0
+        total = of_pairs @ self.chunks["errors"]
+        if self.ragged is not None:
+            mean = np.tensordot(shares, self.ragged.look.errors, axes=1)  # (examples, classes)
+            total += np.square(mean).sum(axis=1) @ self.ragged.signs
+        return float(total / (self.num_examples * self.terms))
+
+    def decomposition(self, shares: np.ndarray) -> Decomposition:
+        """The squared error of the mean with these weights, as mean member minus ambiguity."""
+        mean_member, ensemble = float(shares @ self.own), self.squared_error(shares)
+        return Decomposition(mean_member, max(mean_member - ensemble, 0.0), ensemble)
+
+    @cached_property
+    def products(self) -> np.ndarray:
+        """Mean products of the members' errors, (members, members)."""
+        total = self._matrix(self.chunks["errors"])
+        if self.ragged is not None:
+            errors = self.ragged.look.errors
+            total += products(errors, errors, self.ragged.signs)
+        return total / (self.num_examples * self.terms)
+
+    def counts(self) -> PairCounts:
+        """How often all pairs are right and alike, (members, members)."""
+        both, alike = self._matrix(self.chunks["both_right"]), self._matrix(self.chunks["alike"])
+        if self.ragged is not None:
+            look = self.ragged.look
+            ends = pair_sums(look, look, self.ragged.signs)
+            both, alike = both + ends["both_right"], alike + ends["alike"]
+        right = np.diag(both)
+        return PairCounts(both, right[:, None], right[None, :], alike, self.num_examples)
+
+    def diversity(self) -> Diversity:
+        """Measures of all pairs of two, at least one."""
+        first, second = (each[: self._pairs] for each in pairs_of(self.num_members))
+        both = self.chunks["both_right"][: self._pairs].astype("float64")
+        right = self.chunks["both_right"][self._pairs :].astype("float64")
+        alike = float(self.chunks["alike"][: self._pairs].sum(dtype="int64"))
+        if self.ragged is not None:
+            look, signs = self.ragged.look, self.ragged.signs
+            ends = products(look.right[..., None], look.right[..., None], signs)
+            both += ends[first, second]
+            right += ends.diagonal()
+            votes = look.votes  # (examples, classes)
+            alike += float((votes * (votes - 1)).sum(axis=1) @ signs) / 2
+        counts = PairCounts(both, right[first], right[second], None, self.num_examples)
+        return counts.diversity(self.num_members, alike)
+
+    @property
+    def _pairs(self) -> int:
+        return self.num_members * (self.num_members - 1) // 2
+
+    def _matrix(self, of_pairs: np.ndarray) -> np.ndarray:
+        first, second = pairs_of(self.num_members)
+        matrix = np.empty((self.num_members, self.num_members))
+        matrix[first, second] = matrix[second, first] = of_pairs
+        return matrix
+
+
+@lru_cache(maxsize=128)
+def pairs_of(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of two positions, the first the larger, and then each position with itself."""
+    first, second = np.tril_indices(count, k=-1)
+    every = np.arange(count)
+    return np.concatenate([first, every]), np.concatenate([second, every])

@@ -1,0 +1,177 @@
+"""Running sums over chunks of examples: a range costs one difference and a few examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from keras_mothernets.ensembles.additive import member_sums, member_type, pair_sums, pair_type
+from keras_mothernets.ensembles.kept_examples import KeptExamples
+from keras_mothernets.ensembles.pair_sums import PairSums, Ragged, pairs_of
+from keras_mothernets.ensembles.stack import Stack
+from keras_mothernets.ensembles.task import Task
+
+# A range whose squared errors are less than this part of all of them is summed anew: a difference
+# of running sums keeps 16 digits of the larger, and so 10 of its own.
+SMALLEST_PART = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A range, as two boundaries of chunks and the examples that these have wrong.
+
+    Args:
+        boundaries: Numbers of the boundaries next to its ends, (2,).
+        positions: Places in the order between its ends and these boundaries, (ragged,).
+        signs: 1 where they are to be added, -1 where they are to be taken away, (ragged,).
+    """
+
+    boundaries: np.ndarray
+    positions: np.ndarray
+    signs: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class RunningSums:
+    """Sums from the first example up to every boundary of a chunk, in one order of the examples.
+
+    The sums of a range are those at the boundary next to its end, less those at the boundary
+    next to its start, with at most half a chunk of single examples mended at each. A tree
+    would add up twice the logarithm of the chunks; the difference costs two look-ups whatever
+    the range. What a difference can lose is digits, where the range is a tiny part of
+    the whole: probabilities are bounded, and for the errors of a regression such
+    ranges are found and summed anew from the examples.
+
+    Args:
+        order: The examples in this order, (examples,).
+        chunk: Examples of a chunk; the last may have fewer.
+        pairs: For members i and j <= i in row i (i + 1) / 2 + j the sums of `pair_type`
+            at every boundary, (pairs, chunks + 1). A new member appends rows.
+        members: For every member the sums of `member_type`, (members, chunks + 1).
+
+    Source:
+        Wasay, Wei, Dayan & Idreos, Data Canopy: Accelerating Exploratory Statistical Analysis,
+        2017, where the sums of chunks lie in segment trees.
+    """
+
+    order: np.ndarray
+    chunk: int
+    pairs: Stack
+    members: Stack
+
+    @classmethod
+    def of(cls, examples: KeptExamples, order: np.ndarray, chunk: int) -> RunningSums:
+        """Read all predictions once, chunk by chunk."""
+        boundaries = -(-len(order) // chunk) + 1
+        pairs = np.empty((0, boundaries), pair_type(examples.task))
+        members = np.empty((0, boundaries), member_type(examples.task, examples.width))
+        return cls(order, chunk, Stack((pairs,)), Stack((members,))).extend(examples)
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes, the order included."""
+        return self.order.nbytes + self.pairs.nbytes + self.members.nbytes
+
+    def extend(self, examples: KeptExamples) -> RunningSums:
+        """With the members that are among the examples and not here: one pass over them."""
+        first, count = len(self.members), examples.num_members
+        everyone = np.arange(count)
+        lower = np.tril_indices(count - first, k=first, m=count)  # what is appended, in its order
+        boundaries = self.pairs.parts[0].shape[1]
+        pairs = np.zeros((len(lower[0]), boundaries), pair_type(examples.task))
+        members = np.zeros((count - first, boundaries), member_type(examples.task, examples.width))
+        for number in range(boundaries - 1):
+            here = self.order[number * self.chunk : (number + 1) * self.chunk]
+            look = examples.look(everyone, here)
+            new = look.since(first)
+            _accumulate(pairs, number, pair_sums(new, look)[lower])
+            _accumulate(members, number, member_sums(new))
+        return replace(self, pairs=self.pairs.append(pairs), members=self.members.append(members))
+
+    def sums_of_members(
+        self, examples: KeptExamples, members: np.ndarray, start: int, stop: int
+    ) -> np.ndarray:
+        """Sums over places `start` to `stop` of the order, (members,), of `member_type`."""
+        cut = self._cut(start, stop)
+        sums = _difference(self.members.take(members, cut.boundaries))
+        if len(cut.positions):
+            ragged = examples.look(members, self.order[cut.positions])
+            _add(sums, member_sums(ragged, cut.signs))
+        return sums
+
+    def sums_of_pairs(
+        self, examples: KeptExamples, members: np.ndarray, start: int, stop: int
+    ) -> PairSums:
+        """Sums over places `start` to `stop` of the order, for all pairs of some members."""
+        sums = self._pair_sums(examples, members, stop - start, self._cut(start, stop))
+        is_unbounded = examples.task is Task.NUMBERS and stop - start > self.chunk
+        if is_unbounded and self._has_lost_digits(members, sums):
+            sums = self._pair_sums(examples, members, stop - start, _uncut(start, stop))
+        return sums
+
+    def _pair_sums(
+        self, examples: KeptExamples, members: np.ndarray, count: int, cut: Cut
+    ) -> PairSums:
+        first, second = pairs_of(len(members))
+        cells = _cells(members[first], members[second])
+        ragged = None
+        if len(cut.positions):
+            ragged = Ragged(examples.look(members, self.order[cut.positions]), cut.signs)
+        chunks = _difference(self.pairs.take(cells, cut.boundaries))
+        terms = examples.width if examples.task is Task.NUMBERS else 1
+        return PairSums(len(members), count, terms, chunks, ragged)
+
+    def _has_lost_digits(self, members: np.ndarray, sums: PairSums) -> bool:
+        last = np.array([self.pairs.parts[0].shape[1] - 1])
+        whole = self.pairs.take(_cells(members, members), last)["errors"][:, 0]
+        own = sums.own * (sums.num_examples * sums.terms)
+        return bool((own < SMALLEST_PART * whole).any())
+
+    def _cut(self, start: int, stop: int) -> Cut:
+        """The boundaries next to a range; a range of at most a chunk needs none."""
+        if stop - start <= self.chunk:
+            return _uncut(start, stop)
+        last = self.pairs.parts[0].shape[1] - 1
+        ends = np.array([start, stop])
+        boundaries = np.minimum((ends + self.chunk // 2) // self.chunk, last)
+        if stop == len(self.order):
+            boundaries[1] = last
+        ways = np.minimum(boundaries * self.chunk, len(self.order)) - ends  # to the boundaries
+        places = [_between(end, way) for end, way in zip(ends, ways, strict=True)]
+        signs = np.repeat(np.sign(ways) * [1.0, -1.0], abs(ways))
+        return Cut(boundaries, np.concatenate(places), signs)
+
+
+def _uncut(start: int, stop: int) -> Cut:
+    return Cut(np.array([0, 0]), np.arange(start, stop), np.ones(stop - start))
+
+
+def _between(end: int, way: int) -> np.ndarray:
+    """Places between an end of a range and the boundary that lies `way` after it."""
+    return np.arange(min(end, end + way), max(end, end + way))
+
+
+def _cells(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Rows of pairs of members, whichever of the two is the later."""
+    later = np.maximum(first, second)
+    return (later * (later + 1) >> 1) + np.minimum(first, second)
+
+
+def _accumulate(table: np.ndarray, number: int, sums: np.ndarray) -> None:
+    """The sums up to the next boundary are those up to this one and those of a chunk."""
+    _add(sums, table[:, number])
+    table[:, number + 1] = sums
+
+
+def _difference(ends: np.ndarray) -> np.ndarray:
+    """What is summed between two boundaries, (rows, 2) to (rows,)."""
+    sums = np.empty(len(ends), ends.dtype)
+    for name in ends.dtype.names or ():
+        sums[name] = ends[name][:, 1] - ends[name][:, 0]
+    return sums
+
+
+def _add(sums: np.ndarray, more: np.ndarray) -> None:
+    for name in sums.dtype.names or ():
+        sums[name] += more[name]

@@ -1,0 +1,84 @@
+"""Rows that lie in a few arrays, so that more can be appended without copying those there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+# Parts are merged as long as one of at most so many bytes comes out: few parts make short look-ups,
+# and what is larger, or lies in a mapped file, is never copied.
+LARGEST_MERGED = 64 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Arrays of equal columns, one below the other; it never changes, and appending makes another.
+
+    Args:
+        parts: Arrays, (rows, columns, ...), contiguous.
+
+    Example:
+        >>> stack = Stack((np.array([[1, 2], [3, 4]]),)).append(np.array([[5, 6]]))
+        >>> stack.take(np.array([2, 0]), np.array([1])).tolist()
+        [[6], [2]]
+    """
+
+    parts: tuple[np.ndarray, ...]
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all parts in bytes."""
+        return sum(part.nbytes for part in self.parts)
+
+    def append(self, rows: np.ndarray) -> Stack:
+        """These rows and more.
+
+        Small parts are merged with the one before while that is at most twice as large: a row
+        is copied as often as its part doubles, a few times in all.
+        """
+        parts = [part for part in self.parts if len(part)] + [rows]
+        while len(parts) > 1 and _may_merge(*parts[-2:]):
+            parts[-2:] = [np.concatenate(parts[-2:])]
+        return Stack(tuple(parts))
+
+    def take(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """What stands where these rows and columns cross, (rows, columns, ...)."""
+        if len(self.parts) == 1:
+            return _take(self.parts[0], rows, columns)
+        part_of = np.searchsorted(self._ends, rows, side="right")
+        first = self.parts[0]
+        taken = np.empty((len(rows), len(columns), *first.shape[2:]), first.dtype)
+        for number in np.flatnonzero(np.bincount(part_of)):
+            here = part_of == number
+            start = self._ends[number] - len(self.parts[number])
+            taken[here] = _take(self.parts[number], rows[here] - start, columns)
+        return taken
+
+    def between(self, start: int, stop: int) -> np.ndarray:
+        """Rows from `start` to before `stop`, copied only if they lie in several parts."""
+        pieces = []
+        for part, end in zip(self.parts, self._ends, strict=True):
+            begin = end - len(part)
+            if begin < stop and start < end:
+                pieces.append(part[max(start - begin, 0) : stop - begin])
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return np.cumsum([len(part) for part in self.parts])
+
+
+def _take(part: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """As `part[np.ix_(rows, columns)]`, and some times faster."""
+    cells = rows[:, None] * part.shape[1] + columns
+    return np.take(part.reshape(-1, *part.shape[2:]), cells, axis=0)
+
+
+def _may_merge(before: np.ndarray, last: np.ndarray) -> bool:
+    is_small = before.nbytes + last.nbytes <= LARGEST_MERGED
+    return is_small and before.nbytes <= 2 * last.nbytes
