@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
@@ -101,14 +102,14 @@ class PairCounts:
 
     def q_statistic(self) -> np.ndarray:
         """Yule's Q, (ad - bc) / (ad + bc); NaN where both products are zero."""
-        product, surplus = self.both * self._neither(), self._surplus()
-        return _ratio(surplus, 2.0 * product - surplus)
+        products = 2.0 * self.both * self._neither() - self._surplus
+        return _ratio(self._surplus, products)
 
     def correlation(self) -> np.ndarray:
         """Correlation of being right; NaN where a member is always right or always wrong."""
         first = self.first * (self.examples - self.first)
         second = self.second * (self.examples - self.second)
-        return _ratio(self._surplus(), np.sqrt(first) * np.sqrt(second))
+        return _ratio(self._surplus, np.sqrt(first * second))
 
     def diversity(self, num_members: int, alike: float) -> Diversity:
         """The measures of some members.
@@ -139,6 +140,7 @@ class PairCounts:
     def _neither(self) -> np.ndarray:
         return self.examples - self.first - self.second + self.both
 
+    @cached_property
     def _surplus(self) -> np.ndarray:
         """Counts ad - bc of Kuncheva & Whitaker, which is also n a - (a + b) (a + c)."""
         return self.examples * self.both - self.first * self.second

@@ -54,7 +54,10 @@ class Look:
     @property
     def votes(self) -> np.ndarray:
         """How many members name each class, (examples, classes)."""
-        return np.asarray(self.one_hot.sum(axis=0))
+        assert self.named is not None
+        examples, classes = self.values.shape[1:]
+        cells = (self.named + classes * np.arange(examples)).ravel()
+        return np.bincount(cells, minlength=examples * classes).reshape(examples, classes)
 
     @cached_property
     def truth(self) -> np.ndarray:

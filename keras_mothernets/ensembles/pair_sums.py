@@ -62,7 +62,7 @@ class PairSums:
     def squared_error(self, shares: np.ndarray) -> float:
         """Mean squared error of the mean with these weights, which sum to one."""
         first, second = pairs_of(self.num_members)
-        of_pairs = shares[first] * shares[second]
+        of_pairs = shares.take(first) * shares.take(second)
         of_pairs[: self._pairs] *= 2.0
         total = of_pairs @ self.chunks["errors"]
         if self.ragged is not None:
@@ -103,11 +103,12 @@ class PairSums:
         if self.ragged is not None:
             look, signs = self.ragged.look, self.ragged.signs
             ends = products(look.right[..., None], look.right[..., None], signs)
-            both += ends[first, second]
+            both += ends.ravel().take(first * self.num_members + second)
             right += ends.diagonal()
             votes = look.votes  # (examples, classes)
             alike += float((votes * (votes - 1)).sum(axis=1) @ signs) / 2
-        counts = PairCounts(both, right[first], right[second], None, self.num_examples)
+        of_first, of_second = right.take(first), right.take(second)
+        counts = PairCounts(both, of_first, of_second, None, self.num_examples)
         return counts.diversity(self.num_members, alike)
 
     @property

@@ -132,24 +132,30 @@ class RunningSums:
         """The boundaries next to a range; a range of at most a chunk needs none."""
         if stop - start <= self.chunk:
             return _uncut(start, stop)
+        first, after = self._nearest(start), self._nearest(stop)
+        before_start, start_lacks = _between(start, min(first * self.chunk, len(self.order)))
+        before_stop, stop_lacks = _between(stop, min(after * self.chunk, len(self.order)))
+        signs = np.empty(len(before_start) + len(before_stop))
+        signs[: len(before_start)] = -1.0 if start_lacks else 1.0
+        signs[len(before_start) :] = 1.0 if stop_lacks else -1.0
+        places = np.concatenate([before_start, before_stop])
+        return Cut(np.array([first, after]), places, signs)
+
+    def _nearest(self, place: int) -> int:
+        """The boundary next to a place; the last one stands after the last example."""
         last = self.pairs.parts[0].shape[1] - 1
-        ends = np.array([start, stop])
-        boundaries = np.minimum((ends + self.chunk // 2) // self.chunk, last)
-        if stop == len(self.order):
-            boundaries[1] = last
-        ways = np.minimum(boundaries * self.chunk, len(self.order)) - ends  # to the boundaries
-        places = [_between(end, way) for end, way in zip(ends, ways, strict=True)]
-        signs = np.repeat(np.sign(ways) * [1.0, -1.0], abs(ways))
-        return Cut(boundaries, np.concatenate(places), signs)
+        return (
+            last if place == len(self.order) else min((place + self.chunk // 2) // self.chunk, last)
+        )
 
 
 def _uncut(start: int, stop: int) -> Cut:
     return Cut(np.array([0, 0]), np.arange(start, stop), np.ones(stop - start))
 
 
-def _between(end: int, way: int) -> np.ndarray:
-    """Places between an end of a range and the boundary that lies `way` after it."""
-    return np.arange(min(end, end + way), max(end, end + way))
+def _between(end: int, boundary: int) -> tuple[np.ndarray, bool]:
+    """Places between an end of a range and a boundary, and whether the boundary comes first."""
+    return np.arange(min(end, boundary), max(end, boundary)), boundary < end
 
 
 def _cells(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ class EnsembleStatistics:
         predictions: The members' predictions and the labels.
         chunk: Examples between two running sums. Fewer make selections faster and the sums larger.
             By default so many that the sums take at most half the bytes of the predictions
-            (8 and not 16 bytes a pair and chunk for a regression), and at least 32.
+            and at least 32.
 
     Example:
         >>> one, two = [[0.9, 0.1], [0.6, 0.4]], [[0.4, 0.6], [0.1, 0.9]]
@@ -65,8 +65,8 @@ class EnsembleStatistics:
         >>> statistics.accuracy(["member_2"]), statistics.oracle_accuracy()
         (0.5, 1.0)
         >>> statistics.add("third", [[0.8, 0.2], [0.2, 0.8]])
-        >>> statistics.ranking(), statistics.which_can_go()
-        ({'third': 0.08, 'member_1': 0.37, 'member_2': 0.37}, ['member_1', 'member_2'])
+        >>> list(statistics.ranking()), statistics.which_can_go()
+        (['third', 'member_1', 'member_2'], ['member_1', 'member_2'])
         >>> round(statistics.of_class(1).brier(["third", "member_2"]), 4)
         0.045
 
@@ -148,7 +148,7 @@ class EnsembleStatistics:
         """
         self._need_whole("save")
         stored = Stored(self._names, tuple(int(row) for row in self._rows))
-        write_statistics(Path(path), stored, self._aggregates)
+        write_statistics(Path(path), stored, self.aggregates)
 
     def add(self, name: str, predictions: Any) -> None:
         """One more member, at the end: one pass over its predictions against those of the others.
@@ -173,9 +173,9 @@ class EnsembleStatistics:
                 expected=f"a name other than {list(self._names)}",
                 received=repr(name),
             )
-        examples = self._aggregates.examples
+        examples = self.aggregates.examples
         values = checked_member(name, predictions, examples)
-        aggregates = self._aggregates.append(values)
+        aggregates = self.aggregates.append(values)
         self._replace(aggregates, (*self._names, name), np.append(self._rows, examples.num_members))
 
     def drop(self, member: int | str) -> None:
@@ -192,7 +192,7 @@ class EnsembleStatistics:
         if len(self._names) == 1:
             raise MotherNetsError("The only member cannot go", received=repr(member))
         names = self._names[:position] + self._names[position + 1 :]
-        self._replace(self._aggregates, names, np.delete(self._rows, position))
+        self._replace(self.aggregates, names, np.delete(self._rows, position))
 
     def range(self, start: int, stop: int | None = None) -> EnsembleStatistics:
         """The same members on some of the examples.
@@ -214,7 +214,7 @@ class EnsembleStatistics:
             >>> statistics.accuracy(), statistics.range(1, 2).accuracy()
             (0.6666666666666666, 0.0)
         """
-        return self._select(self._aggregates.narrow(self._where, start, stop))
+        return self._select(self.aggregates.narrow(self._where, start, stop))
 
     def of_class(self, label: int) -> EnsembleStatistics:
         """The same members on the examples of one class.
@@ -229,7 +229,7 @@ class EnsembleStatistics:
             MotherNetsError: This is a regression, or there is no such class.
             DataError: No example of this selection is of it.
         """
-        return self._select(self._aggregates.only(self._where, label))
+        return self._select(self.aggregates.only(self._where, label))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -239,18 +239,18 @@ class EnsembleStatistics:
     @property
     def num_examples(self) -> int:
         """Number of examples that are measured on."""
-        return self._aggregates.count(self._where)
+        return self.aggregates.count(self._where)
 
     @property
     def nbytes(self) -> int:
         """Size of the sums that have been made, in bytes; predictions come on top."""
-        return self._aggregates.nbytes
+        return self.aggregates.nbytes
 
     @property
     def predictions(self) -> Predictions:
         """The predictions of these members on these examples; put together if they changed."""
         if self._predictions is None:
-            examples = self._aggregates.examples
+            examples = self.aggregates.examples
             look = examples.look(self._rows, self._examples)
             self._predictions = Predictions(look.values, look.labels, self._names, self.task)
         return self._predictions
@@ -280,7 +280,7 @@ class EnsembleStatistics:
             MotherNetsError: This is a regression, or a member is not known.
         """
         self._need(Task.CLASSES, "oracle_accuracy")
-        named = self._aggregates.examples.named
+        named = self.aggregates.examples.named
         assert named is not None
         taken = named.take(self._rows[self._positions(members)], self._examples)
         return float((taken == self._labels).any(axis=0).mean())
@@ -327,7 +327,7 @@ class EnsembleStatistics:
             MotherNetsError: A member or weight cannot be used.
         """
         positions = self._positions(members)
-        sums = self._aggregates.member_sums(self._rows[positions], self._where)
+        sums = self.aggregates.member_sums(self._rows[positions], self._where)
         mean = as_shares(weights, len(positions)) @ sums["predictions"]
         return np.asarray(mean / self.num_examples)
 
@@ -512,7 +512,8 @@ class EnsembleStatistics:
         )
 
     @property
-    def _aggregates(self) -> Aggregates:
+    def aggregates(self) -> Aggregates:
+        """Predictions and sums of all members that were ever added."""
         if self._made is None:
             assert self._predictions is not None
             examples = KeptExamples.of(self._predictions)
@@ -538,15 +539,15 @@ class EnsembleStatistics:
 
     @property
     def _where(self) -> Selection:
-        return self._selection or self._aggregates.everything
+        return self._selection or self.aggregates.everything
 
     @property
     def _examples(self) -> np.ndarray:
-        return self._aggregates.positions(self._where)
+        return self.aggregates.positions(self._where)
 
     @property
     def _labels(self) -> np.ndarray:
-        return self._aggregates.examples.labels[self._examples]
+        return self.aggregates.examples.labels[self._examples]
 
     @property
     def _is_classes(self) -> bool:
@@ -571,7 +572,7 @@ class EnsembleStatistics:
         """Of the members that were asked for last they are there: several measures are asked."""
         key = positions.tobytes()
         if self._asked is None or self._asked[0] != key:
-            sums = self._aggregates.pair_sums(self._rows[positions], self._where)
+            sums = self.aggregates.pair_sums(self._rows[positions], self._where)
             self._asked = key, sums
         return self._asked[1]
 
@@ -579,7 +580,7 @@ class EnsembleStatistics:
         """A measure of each member alone, (members,)."""
         if measure in ("brier", "mse"):
             return self._pair_sums(positions).own
-        sums = self._aggregates.member_sums(self._rows[positions], self._where)
+        sums = self.aggregates.member_sums(self._rows[positions], self._where)
         if measure == "nll":
             return np.asarray(sums["nll"] / self.num_examples)
         if measure == "accuracy":
@@ -593,13 +594,13 @@ class EnsembleStatistics:
         return self._pair_sums(positions).squared_error(shares)
 
     def _truth(self, positions: np.ndarray) -> np.ndarray:
-        truth = self._aggregates.truth[self._rows[positions]]
+        truth = self.aggregates.truth[self._rows[positions]]
         return truth if self._selection is None else truth[:, self._examples]
 
     def _mean(self, positions: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """What the average predicts, one member added after the other, (examples, classes)."""
-        values, examples = self._aggregates.examples.values, self._examples
-        mean = np.zeros((len(examples), self._aggregates.examples.width))
+        values, examples = self.aggregates.examples.values, self._examples
+        mean = np.zeros((len(examples), self.aggregates.examples.width))
         for row, share in zip(self._rows[positions, None], shares, strict=True):
             mean += share * values.take(row, examples)[0]
         return mean
