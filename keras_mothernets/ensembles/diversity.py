@@ -147,9 +147,9 @@ class PairCounts:
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    if below.all():
-        return above / below
-    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+    """NaN where a pair has no value: there both numbers are exactly zero."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(above / below)
 
 
 def _mean(values: np.ndarray) -> float:

@@ -61,14 +61,12 @@ class PairSums:
 
     def squared_error(self, shares: np.ndarray) -> float:
         """Mean squared error of the mean with these weights, which sum to one."""
-        first, second = pairs_of(self.num_members)
-        of_pairs = shares.take(first) * shares.take(second)
-        of_pairs[: self._pairs] *= 2.0
-        total = of_pairs @ self.chunks["errors"]
+        total = self._of_mean(shares)
         if self.ragged is not None:
-            mean = np.tensordot(shares, self.ragged.look.errors, axes=1)  # (examples, classes)
-            total += np.square(mean).sum(axis=1) @ self.ragged.signs
-        return float(total / (self.num_examples * self.terms))
+            errors = self.ragged.look.errors
+            mean = (shares @ errors.reshape(len(errors), -1)).reshape(errors.shape[1:])
+            total += float((mean * mean).sum(axis=1) @ self.ragged.signs)
+        return total / (self.num_examples * self.terms)
 
     def decomposition(self, shares: np.ndarray) -> Decomposition:
         """The squared error of the mean with these weights, as mean member minus ambiguity."""
@@ -102,14 +100,24 @@ class PairSums:
         alike = float(self.chunks["alike"][: self._pairs].sum(dtype="int64"))
         if self.ragged is not None:
             look, signs = self.ragged.look, self.ragged.signs
-            ends = products(look.right[..., None], look.right[..., None], signs)
+            ends = look.right @ (look.right * signs).T  # (members, members)
             both += ends.ravel().take(first * self.num_members + second)
             right += ends.diagonal()
-            votes = look.votes  # (examples, classes)
-            alike += float((votes * (votes - 1)).sum(axis=1) @ signs) / 2
+            votes = look.votes  # (examples, classes); n of them make n (n - 1) / 2 pairs
+            alike += float(((votes * votes).sum(axis=1) - self.num_members) @ signs) / 2
         of_first, of_second = right.take(first), right.take(second)
         counts = PairCounts(both, of_first, of_second, None, self.num_examples)
         return counts.diversity(self.num_members, alike)
+
+    def _of_mean(self, shares: np.ndarray) -> float:
+        """Sum over the chunks of the squared errors of a mean."""
+        errors, pairs = self.chunks["errors"], self._pairs
+        if (shares == shares[0]).all():
+            return float(2.0 * errors[:pairs].sum() + errors[pairs:].sum()) * float(shares[0]) ** 2
+        first, second = pairs_of(self.num_members)
+        of_pairs = shares.take(first) * shares.take(second)
+        of_pairs[:pairs] *= 2.0
+        return float(of_pairs @ errors)
 
     @property
     def _pairs(self) -> int:

@@ -46,9 +46,9 @@ class RunningSums:
     Args:
         order: The examples in this order, (examples,).
         chunk: Examples of a chunk; the last may have fewer.
-        pairs: For members i and j <= i in row i (i + 1) / 2 + j the sums of `pair_type`
-            at every boundary, (pairs, chunks + 1). A new member appends rows.
-        members: For every member the sums of `member_type`, (members, chunks + 1).
+        pairs: At every boundary the sums of `pair_type`, for members i and j <= i in column
+            i (i + 1) / 2 + j, (chunks + 1, pairs). A new member appends columns.
+        members: At every boundary the sums of `member_type`, (chunks + 1, members).
 
     Source:
         Wasay, Wei, Dayan & Idreos, Data Canopy: Accelerating Exploratory Statistical Analysis,
@@ -64,9 +64,9 @@ class RunningSums:
     def of(cls, examples: KeptExamples, order: np.ndarray, chunk: int) -> RunningSums:
         """Read all predictions once, chunk by chunk."""
         boundaries = -(-len(order) // chunk) + 1
-        pairs = np.empty((0, boundaries), pair_type(examples.task))
-        members = np.empty((0, boundaries), member_type(examples.task, examples.width))
-        return cls(order, chunk, Stack((pairs,)), Stack((members,))).extend(examples)
+        pairs = np.empty((boundaries, 0), pair_type(examples.task))
+        members = np.empty((boundaries, 0), member_type(examples.task, examples.width))
+        return cls(order, chunk, Stack((pairs,), 1), Stack((members,), 1)).extend(examples)
 
     @property
     def nbytes(self) -> int:
@@ -78,9 +78,9 @@ class RunningSums:
         first, count = len(self.members), examples.num_members
         everyone = np.arange(count)
         lower = np.tril_indices(count - first, k=first, m=count)  # what is appended, in its order
-        boundaries = self.pairs.parts[0].shape[1]
-        pairs = np.zeros((len(lower[0]), boundaries), pair_type(examples.task))
-        members = np.zeros((count - first, boundaries), member_type(examples.task, examples.width))
+        boundaries = len(self.pairs.parts[0])
+        pairs = np.zeros((boundaries, len(lower[0])), pair_type(examples.task))
+        members = np.zeros((boundaries, count - first), member_type(examples.task, examples.width))
         for number in range(boundaries - 1):
             here = self.order[number * self.chunk : (number + 1) * self.chunk]
             look = examples.look(everyone, here)
@@ -94,7 +94,7 @@ class RunningSums:
     ) -> np.ndarray:
         """Sums over places `start` to `stop` of the order, (members,), of `member_type`."""
         cut = self._cut(start, stop)
-        sums = _difference(self.members.take(members, cut.boundaries))
+        sums = _difference(self.members.take(cut.boundaries, members))
         if len(cut.positions):
             ragged = examples.look(members, self.order[cut.positions])
             _add(sums, member_sums(ragged, cut.signs))
@@ -118,13 +118,13 @@ class RunningSums:
         ragged = None
         if len(cut.positions):
             ragged = Ragged(examples.look(members, self.order[cut.positions]), cut.signs)
-        chunks = _difference(self.pairs.take(cells, cut.boundaries))
+        chunks = _difference(self.pairs.take(cut.boundaries, cells))
         terms = examples.width if examples.task is Task.NUMBERS else 1
         return PairSums(len(members), count, terms, chunks, ragged)
 
     def _has_lost_digits(self, members: np.ndarray, sums: PairSums) -> bool:
-        last = np.array([self.pairs.parts[0].shape[1] - 1])
-        whole = self.pairs.take(_cells(members, members), last)["errors"][:, 0]
+        last = np.array([len(self.pairs.parts[0]) - 1])
+        whole = self.pairs.take(last, _cells(members, members))["errors"][0]
         own = sums.own * (sums.num_examples * sums.terms)
         return bool((own < SMALLEST_PART * whole).any())
 
@@ -143,7 +143,7 @@ class RunningSums:
 
     def _nearest(self, place: int) -> int:
         """The boundary next to a place; the last one stands after the last example."""
-        last = self.pairs.parts[0].shape[1] - 1
+        last = len(self.pairs.parts[0]) - 1
         return (
             last if place == len(self.order) else min((place + self.chunk // 2) // self.chunk, last)
         )
@@ -159,22 +159,22 @@ def _between(end: int, boundary: int) -> tuple[np.ndarray, bool]:
 
 
 def _cells(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Rows of pairs of members, whichever of the two is the later."""
+    """Columns of pairs of members, whichever of the two is the later."""
     later = np.maximum(first, second)
     return (later * (later + 1) >> 1) + np.minimum(first, second)
 
 
 def _accumulate(table: np.ndarray, number: int, sums: np.ndarray) -> None:
     """The sums up to the next boundary are those up to this one and those of a chunk."""
-    _add(sums, table[:, number])
-    table[:, number + 1] = sums
+    _add(sums, table[number])
+    table[number + 1] = sums
 
 
 def _difference(ends: np.ndarray) -> np.ndarray:
-    """What is summed between two boundaries, (rows, 2) to (rows,)."""
-    sums = np.empty(len(ends), ends.dtype)
+    """What is summed between two boundaries, (2, columns) to (columns,)."""
+    sums = np.empty(ends.shape[1], ends.dtype)
     for name in ends.dtype.names or ():
-        sums[name] = ends[name][:, 1] - ends[name][:, 0]
+        np.subtract(ends[name][1], ends[name][0], out=sums[name])
     return sums
 
 

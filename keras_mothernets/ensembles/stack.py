@@ -1,4 +1,4 @@
-"""Rows that lie in a few arrays, so that more can be appended without copying those there."""
+"""What lies in a few arrays, so that more can be appended without copying what is there."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ LARGEST_MERGED = 64 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """Arrays of equal columns, one below the other; it never changes, and appending makes another.
+    """Arrays that continue each other along an axis; it never changes, appending makes another.
 
     Args:
-        parts: Arrays, (rows, columns, ...), contiguous.
+        parts: Contiguous arrays, (rows, columns, ...), equal but for the length of the axis.
+        axis: Along which they continue: 0 if new members bring rows, 1 if they bring columns.
 
     Example:
         >>> stack = Stack((np.array([[1, 2], [3, 4]]),)).append(np.array([[5, 6]]))
@@ -26,6 +27,7 @@ class Stack:
     """
 
     parts: tuple[np.ndarray, ...]
+    axis: int = 0
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -35,48 +37,54 @@ class Stack:
         """Size of all parts in bytes."""
         return sum(part.nbytes for part in self.parts)
 
-    def append(self, rows: np.ndarray) -> Stack:
-        """These rows and more.
+    def append(self, part: np.ndarray) -> Stack:
+        """These parts and one more.
 
-        Small parts are merged with the one before while that is at most twice as large: a row
+        Small parts are merged with the one before while that is at most twice as large: a number
         is copied as often as its part doubles, a few times in all.
         """
-        parts = [part for part in self.parts if len(part)] + [rows]
+        parts = [there for there in self.parts if there.size] + [part]
         while len(parts) > 1 and _may_merge(*parts[-2:]):
-            parts[-2:] = [np.concatenate(parts[-2:])]
-        return Stack(tuple(parts))
+            parts[-2:] = [np.concatenate(parts[-2:], axis=self.axis)]
+        return Stack(tuple(parts), self.axis)
 
     def take(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """What stands where these rows and columns cross, (rows, columns, ...)."""
         if len(self.parts) == 1:
             return _take(self.parts[0], rows, columns)
-        part_of = np.searchsorted(self._ends, rows, side="right")
+        chosen = [rows, columns]
+        part_of = np.searchsorted(self._ends, chosen[self.axis], side="right")
         first = self.parts[0]
         taken = np.empty((len(rows), len(columns), *first.shape[2:]), first.dtype)
         for number in np.flatnonzero(np.bincount(part_of)):
-            here = part_of == number
-            start = self._ends[number] - len(self.parts[number])
-            taken[here] = _take(self.parts[number], rows[here] - start, columns)
+            here = np.flatnonzero(part_of == number)
+            start = self._ends[number] - self.parts[number].shape[self.axis]
+            if self.axis == 0:
+                taken[here] = _take(self.parts[number], rows[here] - start, columns)
+            else:
+                taken[:, here] = _take(self.parts[number], rows, columns[here] - start)
         return taken
 
     def between(self, start: int, stop: int) -> np.ndarray:
-        """Rows from `start` to before `stop`, copied only if they lie in several parts."""
+        """From `start` to before `stop` along the axis, one contiguous array."""
         pieces = []
         for part, end in zip(self.parts, self._ends, strict=True):
-            begin = end - len(part)
+            begin = end - part.shape[self.axis]
             if begin < stop and start < end:
-                pieces.append(part[max(start - begin, 0) : stop - begin])
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+                wanted = slice(max(start - begin, 0), stop - begin)
+                pieces.append(part[wanted] if self.axis == 0 else part[:, wanted])
+        whole = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=self.axis)
+        return np.ascontiguousarray(whole)
 
     @cached_property
     def _ends(self) -> np.ndarray:
-        return np.cumsum([len(part) for part in self.parts])
+        return np.cumsum([part.shape[self.axis] for part in self.parts])
 
 
 def _take(part: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """As `part[np.ix_(rows, columns)]`, and some times faster."""
     cells = rows[:, None] * part.shape[1] + columns
-    return np.take(part.reshape(-1, *part.shape[2:]), cells, axis=0)
+    return part.reshape(-1, *part.shape[2:]).take(cells, axis=0)
 
 
 def _may_merge(before: np.ndarray, last: np.ndarray) -> bool:

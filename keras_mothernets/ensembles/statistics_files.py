@@ -111,15 +111,15 @@ def read_statistics(path: Path, *, verify: bool) -> tuple[Stored, Aggregates]:
         read = partial(_read_batches, path, index["batches"])
         named = None
         if task is Task.CLASSES:
-            named = read("named", np.min_scalar_type(width - 1), labels.shape)
-        values = read("values", np.dtype("f8"), (index["examples"], width))
+            named = read("named", np.min_scalar_type(width - 1), len(labels))
+        values = read("values", np.dtype("f8"), index["examples"], width)
         examples = KeptExamples(task, labels, values, named)
         aggregates = Aggregates(examples, chunk)
         for name in aggregates.orders:
             aggregates.keep(
                 name,
-                read(f"pairs_{name}", pair_type(task), (boundaries,)),
-                read(f"members_{name}", member_type(task, width), (boundaries,)),
+                read(f"pairs_{name}", pair_type(task), boundaries, axis=1),
+                read(f"members_{name}", member_type(task, width), boundaries, axis=1),
             )
         return Stored(tuple(index["names"]), tuple(index["rows"])), aggregates
 
@@ -199,21 +199,31 @@ def _verify(path: Path, files: dict[str, str]) -> None:
 
 
 def _read_batches(
-    path: Path, batches: list[int], what: str, dtype: np.dtype, columns: tuple[int, ...]
+    path: Path, batches: list[int], what: str, dtype: np.dtype, *other: int, axis: int = 0
 ) -> Stack:
-    """One stack from the files of all batches; their form must be what the index tells."""
+    """One stack from the files of all batches; their form must be what the index tells.
+
+    Args:
+        path: The directory.
+        batches: Members of each batch.
+        what: Which of its files.
+        dtype: What is in them.
+        *other: Lengths of the other axes.
+        axis: The axis along which members, or pairs of them, lie.
+    """
     parts = []
     first = 0
     for number, count in enumerate(batches):
         last = first + count
-        rows = (last * (last + 1) - first * (first + 1)) // 2 if "pairs" in what else count
+        length = (last * (last + 1) - first * (first + 1)) // 2 if "pairs" in what else count
+        shape = (length, *other) if axis == 0 else (*other, length)
         name = f"{number:04}_{what}.npy"
         part = _read(path / name)
-        if part.dtype != dtype or part.shape != (rows, *columns):
+        if part.dtype != dtype or part.shape != shape:
             raise ValueError(f"`{name}` has {part.dtype} of shape {part.shape}")
         parts.append(part)
         first = last
-    return Stack(tuple(parts))
+    return Stack(tuple(parts), axis)
 
 
 def _read(path: Path) -> np.ndarray:
