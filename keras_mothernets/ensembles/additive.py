@@ -10,46 +10,50 @@ from keras_mothernets.ensembles.task import Task
 BINS = 15  # of confidence, of equal width
 _INNER_EDGES = np.linspace(0.0, 1.0, BINS + 1)[1:-1]
 
+# What is summed of two members. ERRORS: the product of their errors; over all examples it is the
+# Gram matrix G of e = p - y, and w' G w the squared error of the mean with weights w.
+# BOTH_RIGHT: 1 where both name the right class. ALIKE: 1 where they name the same.
+ERRORS, BOTH_RIGHT, ALIKE = range(3)
 
-def pair_type(task: Task) -> np.dtype:
-    """What is summed of two members: 16 bytes of a classification, 8 of a regression.
 
-    `errors`: product of their errors; summed over the examples it is the Gram matrix G of
-    e = p - y, and w' G w the squared error of the mean with weights w. `both_right`: 1 where both
-    name the right class. `alike`: 1 where they name the same.
-    """
-    fields = [("errors", "f8")]
-    if task is Task.CLASSES:
-        fields += [("both_right", "i4"), ("alike", "i4")]
-    return np.dtype(fields)
+def kinds(task: Task) -> int:
+    """How many sums are kept of a pair: of a regression only that of errors."""
+    return 3 if task is Task.CLASSES else 1
 
 
 def member_type(task: Task, width: int) -> np.dtype:
     """What is summed of one member.
 
-    `predictions`: its probabilities of all classes, or its numbers. `nll`: -log of its probability
-    of the truth. In each bin of confidence `count`, `right` and `confidence`.
+    `predictions`: its probabilities of all classes, or its numbers. Of a classification `nll`: -log
+    of its probability of the truth; and in each bin of confidence `count`, `right` and
+    `confidence`. Of a regression `squares` of its numbers, which tell how large they are.
     """
     fields: list[tuple[str, str, tuple[int, ...]]] = [("predictions", "f8", (width,))]
-    if task is Task.CLASSES:
+    if task is Task.NUMBERS:
+        fields += [("squares", "f8", (width,))]
+    else:
         fields += [("nll", "f8", ()), ("confidence", "f8", (BINS,))]
         fields += [("count", "i4", (BINS,)), ("right", "i4", (BINS,))]
     return np.dtype(fields)
 
 
 def pair_sums(first: Look, second: Look, signs: np.ndarray | None = None) -> np.ndarray:
-    """Sums of every pair, (first members, second members), of `pair_type`.
+    """Sums of every pair, (kinds, first members, second members).
+
+    Counts are kept as float64 next to the sums: whole numbers are exact there, and one array can
+    be taken from, added and subtracted in one step.
 
     Args:
         first: Some members.
         second: The same or others, on the same examples.
-        signs: 1 or -1 for each example: whether to add it or take it away; all added by default.
+        signs: 1 or -1 for each example, float32: whether to add it or take it away; all are added
+            by default.
     """
-    sums = np.empty((len(first.values), len(second.values)), pair_type(first.task))
-    sums["errors"] = products(first.errors, second.errors, signs)
+    sums = np.empty((kinds(first.task), len(first.values), len(second.values)))
+    sums[ERRORS] = products(first.errors, second.errors, signs)
     if first.task is Task.CLASSES:
-        sums["both_right"] = products(first.right[..., None], second.right[..., None], signs)
-        sums["alike"] = products(first.one_hot, second.one_hot, signs)
+        sums[BOTH_RIGHT] = products(first.right[..., None], second.right[..., None], signs)
+        sums[ALIKE] = products(first.one_hot, second.one_hot, signs)
     return sums
 
 
@@ -62,10 +66,12 @@ def member_sums(look: Look, signs: np.ndarray | None = None) -> np.ndarray:
     """
     values = look.values
     members, examples, width = values.shape
-    signs = np.ones(examples) if signs is None else signs
+    signs = np.ones(examples, "float32") if signs is None else signs
     sums = np.empty(members, member_type(look.task, width))
     sums["predictions"] = np.einsum("mec,e->mc", values, signs)
-    if look.task is Task.CLASSES:
+    if look.task is Task.NUMBERS:
+        sums["squares"] = np.einsum("mec,mec,e->mc", values, values, signs)
+    else:
         sums["nll"] = -np.log(look.truth) @ signs
         confidence = values.max(axis=-1)
         bin_of = np.searchsorted(_INNER_EDGES, confidence, side="left")
@@ -80,13 +86,13 @@ def member_sums(look: Look, signs: np.ndarray | None = None) -> np.ndarray:
 def products(first: np.ndarray, second: np.ndarray, signs: np.ndarray | None) -> np.ndarray:
     """Sums of products over examples and classes, (first members, second members).
 
+    In float32 counts are exact up to 2^24, far above the examples of a chunk.
+
     Args:
         first: (first members, examples, classes).
         second: (second members, examples, classes).
         signs: As for `pair_sums`.
-
-    In float32 counts are exact up to 2^24, far above the examples of a chunk.
     """
     if signs is not None:
-        first = first * signs.astype(first.dtype)[:, None]
+        first = first * signs[:, None]
     return np.asarray(first.reshape(len(first), -1) @ second.reshape(len(second), -1).T)

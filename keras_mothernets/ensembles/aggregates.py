@@ -109,10 +109,8 @@ class Aggregates:
                 expected=f"0 <= start < stop <= {count}",
                 received=f"{start} and {stop}",
             )
-        narrowed = replace(
-            selection, start=max(start, selection.start), stop=min(stop, selection.stop)
-        )
-        return self._not_empty(narrowed)
+        start, stop = max(start, selection.start), min(stop, selection.stop)
+        return self._not_empty(Selection(start, stop, selection.label))
 
     def only(self, selection: Selection, label: int) -> Selection:
         """Of a selection what is of a class.

@@ -111,21 +111,22 @@ class PairCounts:
         second = self.second * (self.examples - self.second)
         return _ratio(self._surplus, np.sqrt(first * second))
 
-    def diversity(self, num_members: int, alike: float) -> Diversity:
-        """The measures of some members.
+    def diversity(self, right: np.ndarray, alike: float) -> Diversity:
+        """The measures of some members, all of whose pairs of two are here, (pairs,).
 
         Args:
-            num_members: How many members the pairs are of; all their pairs of two different ones
-                are here, (pairs,).
-            alike: Sum of `alike` over these pairs.
+            right: Number of examples that each member gets right, (members,).
+            alike: Sum of `alike` over the pairs.
 
         Example:
             >>> two, three = np.array([2.0]), np.array([3.0])
-            >>> PairCounts(two, three, two, None, 4).diversity(2, alike=2.0).double_fault
+            >>> counts = PairCounts(two, three, two, None, examples=4)
+            >>> counts.diversity(right=np.array([3.0, 2.0]), alike=2.0).double_fault
             0.25
         """
+        num_members = len(right)
         cases = len(self.both) * self.examples
-        both, each = float(self.both.sum()), float(self.first.sum() + self.second.sum())
+        both, each = float(self.both.sum()), float(right.sum()) * (num_members - 1)
         exactly_one = (each - 2.0 * both) / cases
         return Diversity(
             disagreement=1.0 - alike / cases,

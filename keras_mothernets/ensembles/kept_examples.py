@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +14,7 @@ from keras_mothernets.ensembles.stack import Stack
 from keras_mothernets.ensembles.task import Task
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Look:
     """What some members say of some examples.
 
@@ -56,8 +57,8 @@ class Look:
         """How many members name each class, (examples, classes)."""
         assert self.named is not None
         examples, classes = self.values.shape[1:]
-        cells = (self.named + classes * np.arange(examples)).ravel()
-        return np.bincount(cells, minlength=examples * classes).reshape(examples, classes)
+        cells = self.named + np.arange(0, examples * classes, classes)
+        return np.bincount(cells.ravel(), minlength=examples * classes).reshape(examples, -1)
 
     @cached_property
     def truth(self) -> np.ndarray:
@@ -83,12 +84,14 @@ class KeptExamples:
         values: Predictions, float64, (members, examples, classes or targets).
         named: The class that each member puts first, in the fewest bytes, (members, examples);
             `None` of a regression.
+        known: The first of the checksums, as far as they were found before.
     """
 
     task: Task
     labels: np.ndarray
     values: Stack
     named: Stack | None
+    known: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, predictions: Predictions) -> KeptExamples:
@@ -115,7 +118,15 @@ class KeptExamples:
     def append(self, values: np.ndarray) -> KeptExamples:
         """These and more members, (members, examples, classes or targets)."""
         named = None if self.named is None else self.named.append(named_classes(values))
-        return KeptExamples(self.task, self.labels, self.values.append(values), named)
+        known = self.__dict__.get("checksums", self.known)
+        return KeptExamples(self.task, self.labels, self.values.append(values), named, known)
+
+    @cached_property
+    def checksums(self) -> tuple[str, ...]:
+        """Of the labels, and of every member that was ever added; each is found once."""
+        rows = [self.labels, *(row for part in self.values.parts for row in part)]
+        new = rows[len(self.known) :]
+        return self.known + tuple(hashlib.sha256(row.tobytes()).hexdigest() for row in new)
 
     def look(self, members: np.ndarray, examples: np.ndarray) -> Look:
         """What these members say of these examples."""

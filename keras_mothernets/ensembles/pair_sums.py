@@ -7,13 +7,13 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from keras_mothernets.ensembles.additive import pair_sums, products
+from keras_mothernets.ensembles.additive import ALIKE, BOTH_RIGHT, ERRORS, pair_sums, products
 from keras_mothernets.ensembles.decomposition import Decomposition
 from keras_mothernets.ensembles.diversity import Diversity, PairCounts
 from keras_mothernets.ensembles.kept_examples import Look
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Ragged:
     """Single examples that the sums of whole chunks lack, or have too many of.
 
@@ -26,7 +26,7 @@ class Ragged:
     signs: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class PairSums:
     """Sums over examples for some members: in chunks, and of the ragged ends of their range.
 
@@ -39,8 +39,8 @@ class PairSums:
         num_examples: Number of examples that were summed.
         terms: What a squared error is divided by for each example: the targets of a regression, 1
             of a classification.
-        chunks: `pair_type` in the order of `pairs_of`: of all pairs of two, and of each
-            member with itself, (pairs + members,).
+        chunks: Sums of `additive.pair_sums` in the order of `pairs_of`: of all pairs of two, and of
+            each member with itself, (kinds, pairs + members).
         ragged: Examples to add or take away.
     """
 
@@ -53,10 +53,11 @@ class PairSums:
     @cached_property
     def own(self) -> np.ndarray:
         """Mean squared error of each member, (members,)."""
-        own = self.chunks["errors"][self._pairs :]
+        own = self.chunks[ERRORS][self._pairs :]
         if self.ragged is not None:
             errors = self.ragged.look.errors
-            own = own + np.einsum("mec,mec->me", errors, errors) @ self.ragged.signs
+            signed = (errors * self.ragged.signs[:, None]).reshape(len(errors), -1)
+            own = own + np.einsum("mi,mi->m", errors.reshape(len(errors), -1), signed)
         return own / (self.num_examples * self.terms)
 
     def squared_error(self, shares: np.ndarray) -> float:
@@ -76,7 +77,7 @@ class PairSums:
     @cached_property
     def products(self) -> np.ndarray:
         """Mean products of the members' errors, (members, members)."""
-        total = self._matrix(self.chunks["errors"])
+        total = self._matrix(self.chunks[ERRORS])
         if self.ragged is not None:
             errors = self.ragged.look.errors
             total += products(errors, errors, self.ragged.signs)
@@ -84,34 +85,34 @@ class PairSums:
 
     def counts(self) -> PairCounts:
         """How often all pairs are right and alike, (members, members)."""
-        both, alike = self._matrix(self.chunks["both_right"]), self._matrix(self.chunks["alike"])
+        both, alike = self._matrix(self.chunks[BOTH_RIGHT]), self._matrix(self.chunks[ALIKE])
         if self.ragged is not None:
             look = self.ragged.look
             ends = pair_sums(look, look, self.ragged.signs)
-            both, alike = both + ends["both_right"], alike + ends["alike"]
+            both, alike = both + ends[BOTH_RIGHT], alike + ends[ALIKE]
         right = np.diag(both)
         return PairCounts(both, right[:, None], right[None, :], alike, self.num_examples)
 
     def diversity(self) -> Diversity:
         """Measures of all pairs of two, at least one."""
         first, second = (each[: self._pairs] for each in pairs_of(self.num_members))
-        both = self.chunks["both_right"][: self._pairs].astype("float64")
-        right = self.chunks["both_right"][self._pairs :].astype("float64")
-        alike = float(self.chunks["alike"][: self._pairs].sum(dtype="int64"))
+        both = self.chunks[BOTH_RIGHT][: self._pairs]
+        right = self.chunks[BOTH_RIGHT][self._pairs :]
+        alike = float(self.chunks[ALIKE][: self._pairs].sum())
         if self.ragged is not None:
             look, signs = self.ragged.look, self.ragged.signs
             ends = look.right @ (look.right * signs).T  # (members, members)
-            both += ends.ravel().take(first * self.num_members + second)
-            right += ends.diagonal()
+            both = both + ends.ravel().take(_cells_of(self.num_members))
+            right = right + ends.diagonal()
             votes = look.votes  # (examples, classes); n of them make n (n - 1) / 2 pairs
             alike += float(((votes * votes).sum(axis=1) - self.num_members) @ signs) / 2
         of_first, of_second = right.take(first), right.take(second)
         counts = PairCounts(both, of_first, of_second, None, self.num_examples)
-        return counts.diversity(self.num_members, alike)
+        return counts.diversity(right, alike)
 
     def _of_mean(self, shares: np.ndarray) -> float:
         """Sum over the chunks of the squared errors of a mean."""
-        errors, pairs = self.chunks["errors"], self._pairs
+        errors, pairs = self.chunks[ERRORS], self._pairs
         if (shares == shares[0]).all():
             return float(2.0 * errors[:pairs].sum() + errors[pairs:].sum()) * float(shares[0]) ** 2
         first, second = pairs_of(self.num_members)
@@ -124,10 +125,7 @@ class PairSums:
         return self.num_members * (self.num_members - 1) // 2
 
     def _matrix(self, of_pairs: np.ndarray) -> np.ndarray:
-        first, second = pairs_of(self.num_members)
-        matrix = np.empty((self.num_members, self.num_members))
-        matrix[first, second] = matrix[second, first] = of_pairs
-        return matrix
+        return of_pairs.take(_places_of(self.num_members))
 
 
 @lru_cache(maxsize=128)
@@ -136,3 +134,19 @@ def pairs_of(count: int) -> tuple[np.ndarray, np.ndarray]:
     first, second = np.tril_indices(count, k=-1)
     every = np.arange(count)
     return np.concatenate([first, every]), np.concatenate([second, every])
+
+
+@lru_cache(maxsize=128)
+def _cells_of(count: int) -> np.ndarray:
+    """Where the pairs of two members stand in a flat matrix, (pairs,)."""
+    first, second = np.tril_indices(count, k=-1)
+    return first * count + second
+
+
+@lru_cache(maxsize=128)
+def _places_of(count: int) -> np.ndarray:
+    """Where each cell of a matrix stands among the pairs of `pairs_of`, (count, count)."""
+    first, second = pairs_of(count)
+    places = np.empty((count, count), "int64")
+    places[first, second] = places[second, first] = np.arange(len(first))
+    return places

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,13 +18,17 @@ class Stack:
     """Arrays that continue each other along an axis; it never changes, appending makes another.
 
     Args:
-        parts: Contiguous arrays, (rows, columns, ...), equal but for the length of the axis.
-        axis: Along which they continue: 0 if new members bring rows, 1 if they bring columns.
+        parts: Contiguous arrays, equal but for the length of the axis.
+        axis: Along which they continue: 0, for predictions, which are taken by `take`, or -1, for
+            sums, which are taken by `at`.
 
     Example:
         >>> stack = Stack((np.array([[1, 2], [3, 4]]),)).append(np.array([[5, 6]]))
         >>> stack.take(np.array([2, 0]), np.array([1])).tolist()
         [[6], [2]]
+        >>> stack = Stack((np.array([[1, 2], [3, 4]]),), -1).append(np.array([[7], [8]]))
+        >>> stack.at(1, np.array([2, 0])).tolist()
+        [8, 3]
     """
 
     parts: tuple[np.ndarray, ...]
@@ -51,18 +56,21 @@ class Stack:
     def take(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """What stands where these rows and columns cross, (rows, columns, ...)."""
         if len(self.parts) == 1:
-            return _take(self.parts[0], rows, columns)
-        chosen = [rows, columns]
-        part_of = np.searchsorted(self._ends, chosen[self.axis], side="right")
+            return _cross(self.parts[0], rows, columns)
         first = self.parts[0]
         taken = np.empty((len(rows), len(columns), *first.shape[2:]), first.dtype)
-        for number in np.flatnonzero(np.bincount(part_of)):
-            here = np.flatnonzero(part_of == number)
-            start = self._ends[number] - self.parts[number].shape[self.axis]
-            if self.axis == 0:
-                taken[here] = _take(self.parts[number], rows[here] - start, columns)
-            else:
-                taken[:, here] = _take(self.parts[number], rows, columns[here] - start)
+        for part, here, chosen in self._by_part(rows):
+            taken[here] = _cross(part, chosen, columns)
+        return taken
+
+    def at(self, row: int, columns: np.ndarray) -> np.ndarray:
+        """Some columns, the last axis, of a row, the first axis: (..., columns)."""
+        if len(self.parts) == 1:
+            return self.parts[0][row].take(columns, axis=-1)
+        first = self.parts[0]
+        taken = np.empty((*first.shape[1:-1], len(columns)), first.dtype)
+        for part, here, chosen in self._by_part(columns):
+            taken[..., here] = part[row].take(chosen, axis=-1)
         return taken
 
     def between(self, start: int, stop: int) -> np.ndarray:
@@ -72,16 +80,24 @@ class Stack:
             begin = end - part.shape[self.axis]
             if begin < stop and start < end:
                 wanted = slice(max(start - begin, 0), stop - begin)
-                pieces.append(part[wanted] if self.axis == 0 else part[:, wanted])
+                pieces.append(part[wanted] if self.axis == 0 else part[..., wanted])
         whole = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=self.axis)
         return np.ascontiguousarray(whole)
+
+    def _by_part(self, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Each part that has some of what is wanted, which, and where these stand in the part."""
+        part_of = np.searchsorted(self._ends, wanted, side="right")
+        for number in np.flatnonzero(np.bincount(part_of)):
+            part = self.parts[number]
+            here = np.flatnonzero(part_of == number)
+            yield part, here, wanted[here] - (self._ends[number] - part.shape[self.axis])
 
     @cached_property
     def _ends(self) -> np.ndarray:
         return np.cumsum([part.shape[self.axis] for part in self.parts])
 
 
-def _take(part: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def _cross(part: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """As `part[np.ix_(rows, columns)]`, and some times faster."""
     cells = rows[:, None] * part.shape[1] + columns
     return part.reshape(-1, *part.shape[2:]).take(cells, axis=0)

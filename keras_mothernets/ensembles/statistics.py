@@ -51,7 +51,7 @@ class EnsembleStatistics:
     Args:
         predictions: The members' predictions and the labels.
         chunk: Examples between two running sums. Fewer make selections faster and the sums larger.
-            By default so many that the sums take at most half the bytes of the predictions
+            By default so many that the sums take about three quarters of the bytes of predictions,
             and at least 32.
 
     Example:
@@ -486,15 +486,18 @@ class EnsembleStatistics:
         stay = set(fewest_as_good(self.error_products(), within).tolist())
         return [name for place, name in enumerate(self._names) if place not in stay]
 
-    def error_products(self) -> np.ndarray:
-        """Mean products of the members' errors, from the sums.
+    def error_products(self, members: Subset | None = None) -> np.ndarray:
+        """Mean products of the members' errors, which tell how alike they err; from the sums.
 
         With them the squared error of an average with weights w is w' G w.
 
         Returns:
             (members, members).
+
+        Raises:
+            MotherNetsError: A member is not known.
         """
-        return self._pair_sums(self._positions(None)).products
+        return self._pair_sums(self._positions(members)).products
 
     @property
     def pairs(self) -> PairCounts:

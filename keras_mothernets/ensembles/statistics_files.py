@@ -8,7 +8,6 @@ written again, so that files which are mapped into memory stay as they are.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_mothernets.ensembles.additive import member_type, pair_type
+from keras_mothernets.ensembles.additive import kinds, member_type
 from keras_mothernets.ensembles.aggregates import Aggregates
 from keras_mothernets.ensembles.kept_examples import KeptExamples
 from keras_mothernets.ensembles.stack import Stack
@@ -81,7 +80,7 @@ def write_statistics(path: Path, stored: Stored, aggregates: Aggregates) -> None
             "names": list(stored.names),
             "rows": list(stored.rows),
             "batches": batches,
-            "predictions": _checksums(examples),
+            "checksums": list(examples.checksums),
             "files": files,
         }
         write_atomically(path / INDEX, checked_json(index))
@@ -113,13 +112,15 @@ def read_statistics(path: Path, *, verify: bool) -> tuple[Stored, Aggregates]:
         if task is Task.CLASSES:
             named = read("named", np.min_scalar_type(width - 1), len(labels))
         values = read("values", np.dtype("f8"), index["examples"], width)
-        examples = KeptExamples(task, labels, values, named)
+        if len(labels) != index["examples"]:
+            raise ValueError(f"`labels.npy` has {len(labels)} labels")
+        examples = KeptExamples(task, labels, values, named, tuple(index["checksums"]))
         aggregates = Aggregates(examples, chunk)
         for name in aggregates.orders:
             aggregates.keep(
                 name,
-                read(f"pairs_{name}", pair_type(task), boundaries, axis=1),
-                read(f"members_{name}", member_type(task, width), boundaries, axis=1),
+                read(f"pairs_{name}", np.dtype("f8"), boundaries, kinds(task), axis=-1),
+                read(f"members_{name}", member_type(task, width), boundaries, axis=-1),
             )
         return Stored(tuple(index["names"]), tuple(index["rows"])), aggregates
 
@@ -145,13 +146,12 @@ def _same(path: Path, aggregates: Aggregates) -> dict[str, Any]:
     """The index that is there, if it is of these statistics with as many members or fewer."""
     index = _read_index(path)
     examples = aggregates.examples
-    checksums = _checksums(examples)
     given = {
         "task": examples.task.value,
         "chunk": aggregates.chunk,
         "examples": examples.num_examples,
         "width": examples.width,
-        "predictions": checksums[: len(index["predictions"])],
+        "checksums": list(examples.checksums[: len(index["checksums"])]),
     }
     differences = [name for name, value in given.items() if index[name] != value]
     if differences:
@@ -162,12 +162,6 @@ def _same(path: Path, aggregates: Aggregates) -> dict[str, Any]:
             fix="Choose another directory, or delete this one",
         )
     return index
-
-
-def _checksums(examples: KeptExamples) -> list[str]:
-    """Of the labels, and of every member that was ever added."""
-    rows = [examples.labels, *(row for part in examples.values.parts for row in part)]
-    return [hashlib.sha256(np.ascontiguousarray(row).data).hexdigest() for row in rows]
 
 
 def _read_index(path: Path) -> dict[str, Any]:

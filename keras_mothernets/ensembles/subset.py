@@ -34,7 +34,7 @@ def positions_of(names: tuple[str, ...], members: Subset | None) -> np.ndarray:
             received=repr(members),
         )
     if isinstance(members, np.ndarray) and members.ndim == 1 and members.dtype.kind in "iu":
-        if members.min() >= 0 and members.max() < len(names):
+        if members.astype("uint64").max() < len(names):  # what is below 0 becomes very large
             return members.astype("int64")
     return np.array([_position(names, member) for member in members])
 

@@ -186,7 +186,9 @@ def test_a_huge_error_does_not_drown_the_ranges_beside_it():
     for start, stop in ((100, 300), (21, 400), (64, 128)):
         mean = values[:, start:stop].mean(axis=0)
         error = mean_squared_error(predictions.labels[start:stop], mean)
-        assert statistics.range(start, stop).mse() == pytest.approx(error, rel=1e-10)
+        part = statistics.range(start, stop)
+        assert part.mse() == pytest.approx(error, rel=1e-10)
+        np.testing.assert_allclose(part.mean_prediction(), mean.mean(axis=0), rtol=1e-10)
 
 
 def test_a_member_that_is_chosen_twice_counts_twice():
