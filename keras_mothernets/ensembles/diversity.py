@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from functools import cached_property
 
 import numpy as np
 
@@ -48,7 +47,7 @@ class Diversity:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class PairCounts:
     """How often the two of a pair are right, alone and together, and name one class.
 
@@ -69,6 +68,10 @@ class PairCounts:
     second: np.ndarray
     alike: np.ndarray | None
     examples: int
+
+    def __post_init__(self) -> None:
+        # Counts ad - bc of Kuncheva & Whitaker, which is also n a - (a + b) (a + c).
+        self._surplus = self.examples * self.both - self.first * self.second
 
     @property
     def both_right(self) -> np.ndarray:
@@ -140,11 +143,6 @@ class PairCounts:
 
     def _neither(self) -> np.ndarray:
         return self.examples - self.first - self.second + self.both
-
-    @cached_property
-    def _surplus(self) -> np.ndarray:
-        """Counts ad - bc of Kuncheva & Whitaker, which is also n a - (a + b) (a + c)."""
-        return self.examples * self.both - self.first * self.second
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from keras_mothernets.ensembles.task import Task
 SMALLEST_PART = 1e-5
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Cut:
     """A range, as two boundaries of chunks and the examples that these have wrong.
 
