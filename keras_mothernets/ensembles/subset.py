@@ -31,7 +31,7 @@ def chosen_positions(
         max_members = whole_number("max_members", max_members, 1)
     if members is None:
         return list(range(len(names)))[:max_members]
-    positions = positions_of(members, names)
+    positions = positions_of(names, members).tolist()
     for position in positions:
         if positions.count(position) > 1:
             raise MotherNetsError(f"Member `{names[position]}` stands twice in `members`")
