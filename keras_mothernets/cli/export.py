@@ -91,7 +91,7 @@ def _of_run(arguments: argparse.Namespace) -> Source:
     jobs = [job for job in read_status(arguments.source).jobs if job.role == "member"]
     names = [job.job for job in jobs]
     if arguments.members is not None:
-        jobs = [jobs[position] for position in positions_of(arguments.members, names)]
+        jobs = [jobs[position] for position in positions_of(names, arguments.members)]
     _check_finished(jobs, names)
     files = JobFiles(directory.path, plan)
     paths = [(job.job, files.folder(plan[job.job]) / "model.keras") for job in jobs]
@@ -138,4 +138,4 @@ def _chosen(members: list[Member], names: list[str] | None) -> list[Member]:
     if names is None:
         return members
     known = [member.label for member in members]
-    return [members[position] for position in positions_of(names, known)]
+    return [members[position] for position in positions_of(known, names)]
