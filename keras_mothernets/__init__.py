@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         calibrate,
         combine,
         deep_ensemble_equivalent,
+        export,
         greedy_selection,
         super_learner,
     )
@@ -91,6 +92,7 @@ __all__ = [
     "deepen",
     "enlarge_kernels",
     "explain",
+    "export",
     "greedy_selection",
     "hatch",
     "max_deviation",
@@ -111,6 +113,7 @@ _HOMES = {
         "calibrate",
         "combine",
         "deep_ensemble_equivalent",
+        "export",
         "greedy_selection",
         "super_learner",
     ),

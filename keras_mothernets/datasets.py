@@ -17,6 +17,8 @@ from keras_mothernets.errors import DataError, MotherNetsError, naming, reason_o
 TEST_FRACTION = 0.2
 TEST_SEED = 0
 
+DIGITS = tuple(str(digit) for digit in range(10))  # classes of the data set of that name
+
 # Answers quickly where there is a network. tensorflow-datasets itself retries for minutes.
 PROBE_ADDRESS = "https://www.tensorflow.org/datasets"
 PROBE_SECONDS = 5
@@ -108,6 +110,29 @@ def load(
         return _three_splits(name, splits, class_names, validation, seed)
 
 
+def class_names(name: str, *, data_dir: str | Path | None = None) -> tuple[str, ...]:
+    """Names of the classes of a data set, in the order of their numbers; reads no images.
+
+    Args:
+        name: As in `load`.
+        data_dir: As in `load`.
+
+    Raises:
+        DataError: The name is unknown, or it is not an image classification data set.
+
+    Example:
+        >>> class_names("digits")[:3]
+        ('0', '1', '2')
+    """
+    with naming(f"Data set `{name}`"):
+        if name == "digits":
+            return DIGITS
+        import tensorflow_datasets as tfds  # imports TensorFlow, which takes seconds
+
+        builder = _builder(tfds, name, data_dir)
+        return tuple(builder.info.features[_keys(tfds, builder.info)[1]].names)
+
+
 Split = tuple[
     np.ndarray, np.ndarray
 ]  # images (examples, height, width, channels), labels (examples,)
@@ -119,7 +144,7 @@ def _digits() -> tuple[dict[str, Split], tuple[str, ...]]:
     images, labels = load_digits(return_X_y=True)
     # Grey values of 0 to 16 become 0 to 255, which is what uint8 images mean elsewhere.
     scaled = np.round(images.reshape(-1, 8, 8, 1) * (255 / 16)).astype("uint8")
-    return {"train": (scaled, labels.astype("int32"))}, tuple(str(digit) for digit in range(10))
+    return {"train": (scaled, labels.astype("int32"))}, DIGITS
 
 
 def _from_tfds(name: str, data_dir: str | Path | None) -> tuple[dict[str, Split], tuple[str, ...]]:

@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
+import benchmark_statistics  # noqa: E402
 import compare_cifar10  # noqa: E402
 import compare_report  # noqa: E402
 import coverage_parts  # noqa: E402
@@ -21,6 +22,7 @@ import kill_campaign  # noqa: E402
 import killed_runs  # noqa: E402
 import simulate_scale  # noqa: E402
 
+from keras_mothernets import EnsembleStatistics  # noqa: E402
 from keras_mothernets.comparison import Results  # noqa: E402
 from keras_mothernets.errors import MotherNetsError  # noqa: E402
 
@@ -200,3 +202,32 @@ def test_kills_at_random_instants(tmp_path: Path) -> None:
     assert (done.returncode, kill_campaign.is_good(lives)) == (0, True)
     assert sum(life.how == "timer" for life in lives) >= 2
     assert page.read_text() == kill_campaign.page(*kill_campaign.read(table))
+
+
+def test_statistics_from_sums_and_from_predictions_are_compared_on_the_same_answers() -> None:
+    predictions = benchmark_statistics.made_up(6, 300)
+    asked = benchmark_statistics.questions(6, 300, 10)
+    answers: list[list[benchmark_statistics.Answer]] = [[], []]
+    statistics = EnsembleStatistics(predictions, chunk=16)
+    benchmark_statistics.answer(benchmark_statistics.from_sums, statistics, asked, answers[0])
+    benchmark_statistics.answer(
+        benchmark_statistics.from_predictions, predictions, asked, answers[1]
+    )
+    assert benchmark_statistics.largest_difference(*answers) < 1e-12
+    others: list[benchmark_statistics.Answer] = []
+    predictions = benchmark_statistics.made_up(6, 300, seed=1)
+    benchmark_statistics.answer(benchmark_statistics.from_predictions, predictions, asked, others)
+    assert benchmark_statistics.largest_difference(answers[0], others) > 1e-3
+
+
+@pytest.mark.parametrize(("members", "examples", "chunk"), [(3, 100, 32), (40, 333, 16), (1, 5, 8)])
+def test_the_formula_of_the_page_of_statistics_is_exact(
+    members: int, examples: int, chunk: int
+) -> None:
+    statistics = EnsembleStatistics(benchmark_statistics.made_up(members, examples), chunk=chunk)
+    statistics.error_products()
+    label = int(statistics.predictions.labels[0])
+    statistics.of_class(label).error_products()
+    classes = benchmark_statistics.CLASSES
+    predicted = benchmark_statistics.predicted_bytes(members, examples, classes, chunk)
+    assert statistics.nbytes == predicted

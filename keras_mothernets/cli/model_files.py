@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,25 @@ def load_folder(folder: Path, *, allow_code: bool = False) -> list[Member]:
     files = sorted(folder.glob("*.keras"))
     if not files:
         raise MotherNetsError(f"There are no .keras files in `{folder}`")
+    # A name may hold less than that of a file.
+    named = [(re.sub(r"[^A-Za-z0-9_.-]", "_", file.stem), file) for file in files]
+    return load_files(named, allow_code=allow_code)
+
+
+def load_files(files: Sequence[tuple[str, Path]], *, allow_code: bool = False) -> list[Member]:
+    """Load the members of an ensemble.
+
+    Args:
+        files: Name and file of each.
+        allow_code: Whether code in them may run; then it may in all that this process loads.
+
+    Raises:
+        MotherNetsError: There are none, or one cannot be loaded, or holds code.
+    """
     if allow_code:
         # For the whole process: networks are copied from their configs, which hold the code too.
         keras.config.enable_unsafe_deserialization()
-    # A name may hold less than that of a file.
-    return as_members(
-        [Member(_load(file), name=re.sub(r"[^A-Za-z0-9_.-]", "_", file.stem)) for file in files]
-    )
+    return as_members([Member(_load(file), name=name) for name, file in files])
 
 
 def _load(file: Path) -> keras.Model:

@@ -46,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_inspect(commands)
     _add_status(commands)
     _add_resume(commands)
+    _add_export(commands)
     return parser
 
 
@@ -371,6 +372,39 @@ def _add_resume(commands: argparse._SubParsersAction) -> None:
     )
     resume.add_argument("run", type=Path, metavar="RUN", help="the folder given as --run-dir")
     _add_allow_code(resume)
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write trained members as a SavedModel, ONNX or LiteRT file with a model card",
+        description="Write trained networks as one ensemble that gives class probabilities, those "
+        "of each member, and uncertainties, and that answers without this package.",
+    )
+    add = export.add_argument
+    add(
+        "source",
+        type=Path,
+        metavar="RUN_OR_FOLDER",
+        help="the folder given as --run-dir, or one of .keras files",
+    )
+    add("--out", type=Path, required=True, help="folder to make")
+    add("--format", choices=["tf_saved_model", "onnx", "litert"], default="tf_saved_model",
+        help="tf_saved_model (default); the others need an extra: keras_mothernets[onnx] or "
+        "keras_mothernets[litert]")  # fmt: skip
+    add("--endpoints", nargs="+", metavar="NAME", help="which to write (all)")
+    add("--members", nargs="+", metavar="NAME", help="which to write, the best ones first (all)")
+    add("--max-members", type=at_least(1), metavar="N", help="keep so many, the first ones")
+    add("--max-latency-ms", type=positive, metavar="N", help="keep as many, from the first one on, "
+        "as answer in so many milliseconds on this machine")  # fmt: skip
+    add("--batch-size", type=at_least(1), metavar="N", default=1, help="in such an answer (1)")
+    add("--logits", choices=["yes", "no", "softmax", "sigmoid"], help="whether the networks give "
+        "logits; known of runs of `train`")  # fmt: skip
+    add("--class-names", nargs="+", metavar="NAME", help="known of runs of `train`")
+    add("--title", help="for the model card")
+    add("--license", help="for the model card")
+    add("--overwrite", action="store_true", help="replace an export that is there")
+    _add_allow_code(export)
 
 
 def at_least(smallest: int) -> Callable[[str], int]:

@@ -3,6 +3,7 @@
 from keras_mothernets.ensembles.calibrate import calibrate
 from keras_mothernets.ensembles.combine import combine
 from keras_mothernets.ensembles.equivalent import deep_ensemble_equivalent
+from keras_mothernets.ensembles.export import export
 from keras_mothernets.ensembles.greedy_selection import greedy_selection
 from keras_mothernets.ensembles.predictions import Predictions
 from keras_mothernets.ensembles.statistics import EnsembleStatistics
@@ -14,6 +15,7 @@ __all__ = [
     "calibrate",
     "combine",
     "deep_ensemble_equivalent",
+    "export",
     "greedy_selection",
     "super_learner",
 ]

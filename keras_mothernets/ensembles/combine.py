@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_mothernets.ensembles.outputs import gives_independent_units, squashings_of
 from keras_mothernets.ensembles.shares import as_shares
+from keras_mothernets.ensembles.uncertainty import votes
 from keras_mothernets.errors import MotherNetsError, naming
 from keras_mothernets.graph import check_model_name, check_readable, clone
 from keras_mothernets.member import Member, as_members
@@ -84,7 +85,7 @@ def combine(
     check_alike(members)
     shares = _shares(method, weights, len(members))
     squashings = squashings_of(logits, [member.model for member in members])
-    inputs = _inputs(members[0].model)
+    inputs = named_inputs(members[0].model)
     names = _names(members, {tensor.name for tensor in inputs})
     outputs = [
         _call(member, inputs, name) for member, name in zip(members, names.members, strict=True)
@@ -163,8 +164,15 @@ def _shares(
     return [float(number) for number in as_shares(weights, count)]
 
 
-def _inputs(model: keras.Model) -> list[Any]:
-    """One Input per input of the model, of its name unless Keras made that up."""
+def named_inputs(model: keras.Model) -> list[Any]:
+    """One new Input per input of a model, of its name unless Keras made that up.
+
+    Args:
+        model: A built model.
+
+    Returns:
+        Symbolic tensors in the order of `model.inputs`, for any number of examples.
+    """
     names = input_keys(model)
     if any(re.fullmatch(r"(keras_tensor|input_layer)(_\d+)?", name) for name in names):
         names = ["input"] if len(names) == 1 else [f"input_{i + 1}" for i in range(len(names))]
@@ -197,12 +205,12 @@ def _names(members: Sequence[Member], inputs: set[str]) -> _Names:
     outputs: list[str] = []
     for name in given:
         taken = inputs | set(outputs) | (set() if are_agreed else labels)
-        outputs.append(_free_name(name, taken))
+        outputs.append(free_name(name, taken))
     taken = inputs | set(outputs)
     chosen: list[str] = []
     for member in members:
         is_free = member.label not in taken
-        chosen.append(member.label if is_free else _free_name(member.label, taken | labels))
+        chosen.append(member.label if is_free else free_name(member.label, taken | labels))
         taken.add(chosen[-1])
     return _Names(outputs, chosen)
 
@@ -218,7 +226,13 @@ def _output_names(members: Sequence[Member]) -> tuple[list[str], bool]:
     return made_up, False
 
 
-def _free_name(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: set[str]) -> str:
+    """A name that is not taken: itself, or with `_2`, `_3`, ... behind it.
+
+    Example:
+        >>> free_name("predictions", {"predictions"})
+        'predictions_2'
+    """
     free, number = name, 1
     while free in taken:
         number += 1
@@ -263,7 +277,7 @@ def _combine_output(
 def _vote(tensor: Any, is_yes_or_no: bool, threshold: float, dtype: str) -> Any:
     if is_yes_or_no:
         return keras.ops.cast(tensor > threshold, dtype)
-    return keras.ops.one_hot(keras.ops.argmax(tensor, axis=-1), tensor.shape[-1], dtype=dtype)
+    return keras.ops.cast(votes(tensor), dtype)
 
 
 def _weighted_mean(tensors: list[Any], shares: list[float], name: str, dtype: str) -> Any:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
-
-from keras_mothernets.ensembles.predictions import Predictions
-from keras_mothernets.ensembles.task import Task
-from keras_mothernets.errors import MotherNetsError
 
 
 @dataclass(frozen=True)
@@ -50,51 +47,57 @@ class Diversity:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class PairFractions:
-    """How often two members are right and wrong together, and name different classes.
+@dataclass(eq=False)
+class PairCounts:
+    """How often the two of a pair are right, alone and together, and name one class.
 
     Every measure of a pair, and with them those of any subset of members, follow from these
-    matrices; the predictions are not needed again.
+    numbers; the predictions are not needed again. All have one shape: (members, members) of
+    all pairs, or (pairs,) of some. They are whole numbers, so that what is zero is exactly zero.
 
     Args:
-        both_right: Fraction of examples on which members i and j are right, (members, members).
-        only_first: Fraction on which i is right and j is not.
-        both_wrong: Fraction on which both are wrong.
-        differ: Fraction on which they name different classes.
+        both: Number of examples on which both of a pair are right.
+        first: Number on which the first is right.
+        second: Number on which the second is right.
+        alike: Number on which they name the same class; `None` if only their sum is known.
+        examples: Number of all examples.
     """
 
-    both_right: np.ndarray
-    only_first: np.ndarray
-    both_wrong: np.ndarray
-    differ: np.ndarray
+    both: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    alike: np.ndarray | None
+    examples: int
 
-    @classmethod
-    def of(cls, predictions: Predictions) -> PairFractions:
-        """Count all pairs.
+    def __post_init__(self) -> None:
+        # Counts ad - bc of Kuncheva & Whitaker, which is also n a - (a + b) (a + c).
+        self._surplus = self.examples * self.both - self.first * self.second
 
-        Args:
-            predictions: Predictions of a classification.
+    @property
+    def both_right(self) -> np.ndarray:
+        """Fraction of examples on which both are right."""
+        return self.both / self.examples
 
-        Example:
-            >>> predictions = Predictions.of_classes([[0.1, 0.9], [0.8, 0.7]], [0, 1])
-            >>> PairFractions.of(predictions).both_right.tolist()
-            [[1.0, 0.5], [0.5, 0.5]]
-        """
-        predictions.need(Task.CLASSES, "diversity")
-        named = predictions.values.argmax(axis=-1)  # (members, examples)
-        right = (named == predictions.labels).astype("float64")
-        wrong = 1.0 - right
-        count = predictions.num_examples
-        differ = np.stack([(named != one).mean(axis=-1) for one in named])
-        return cls(
-            right @ right.T / count, right @ wrong.T / count, wrong @ wrong.T / count, differ
-        )
+    @property
+    def only_first(self) -> np.ndarray:
+        """Fraction on which the first is right and the second is not."""
+        return (self.first - self.both) / self.examples
 
     @property
     def only_second(self) -> np.ndarray:
-        """Fraction on which member j is right and i is not, (members, members)."""
-        return self.only_first.T
+        """Fraction on which the second is right and the first is not."""
+        return (self.second - self.both) / self.examples
+
+    @property
+    def both_wrong(self) -> np.ndarray:
+        """Fraction on which both are wrong."""
+        return self._neither() / self.examples
+
+    @property
+    def differ(self) -> np.ndarray:
+        """Fraction on which they name different classes."""
+        assert self.alike is not None
+        return np.asarray(1.0 - self.alike / self.examples)
 
     def right_wrong_disagreement(self) -> np.ndarray:
         """Fraction of examples on which exactly one of two members is right."""
@@ -102,52 +105,56 @@ class PairFractions:
 
     def q_statistic(self) -> np.ndarray:
         """Yule's Q, (ad - bc) / (ad + bc); NaN where both products are zero."""
-        alike, unlike = self.both_right * self.both_wrong, self.only_first * self.only_second
-        return _ratio(alike - unlike, alike + unlike)
+        products = 2.0 * self.both * self._neither() - self._surplus
+        return _ratio(self._surplus, products)
 
     def correlation(self) -> np.ndarray:
         """Correlation of being right; NaN where a member is always right or always wrong."""
-        first = self.both_right + self.only_first  # accuracy of the first of the pair
-        second = first.T
-        spread = first * (1 - first) * second * (1 - second)
-        difference = self.both_right * self.both_wrong - self.only_first * self.only_second
-        # An accuracy of one can come out a rounding away from it.
-        return _ratio(difference, np.sqrt(np.where(spread > 1e-15, spread, 0.0)))
+        first = self.first * (self.examples - self.first)
+        second = self.second * (self.examples - self.second)
+        return _ratio(self._surplus, np.sqrt(first * second))
 
-    def diversity(self, positions: np.ndarray) -> Diversity:
-        """The measures of some of the members.
+    def diversity(self, right: np.ndarray, alike: float) -> Diversity:
+        """The measures of some members, all of whose pairs of two are here, (pairs,).
 
         Args:
-            positions: Which, at least two.
+            right: Number of examples that each member gets right, (members,).
+            alike: Sum of `alike` over the pairs.
 
-        Raises:
-            MotherNetsError: It is a single member.
+        Example:
+            >>> two, three = np.array([2.0]), np.array([3.0])
+            >>> counts = PairCounts(two, three, two, None, examples=4)
+            >>> counts.diversity(right=np.array([3.0, 2.0]), alike=2.0).double_fault
+            0.25
         """
-        if len(positions) < 2:
-            raise MotherNetsError(
-                "Diversity is measured between members",
-                expected="at least two",
-                received=f"{len(positions)}",
-            )
-        first, second = np.triu_indices(len(positions), k=1)
-        pairs = positions[first], positions[second]
-        exactly_one = float(self.right_wrong_disagreement()[pairs].mean())
+        num_members = len(right)
+        cases = len(self.both) * self.examples
+        both, each = float(self.both.sum()), float(right.sum()) * (num_members - 1)
+        exactly_one = (each - 2.0 * both) / cases
         return Diversity(
-            disagreement=float(self.differ[pairs].mean()),
+            disagreement=1.0 - alike / cases,
             right_wrong_disagreement=exactly_one,
-            double_fault=float(self.both_wrong[pairs].mean()),
-            q_statistic=_mean(self.q_statistic()[pairs]),
-            correlation=_mean(self.correlation()[pairs]),
+            double_fault=(cases - each + both) / cases,
+            q_statistic=_mean(self.q_statistic()),
+            correlation=_mean(self.correlation()),
             # For every example l right members of L give l (L - l) pairs that differ.
-            kohavi_wolpert_variance=exactly_one * (len(positions) - 1) / (2 * len(positions)),
+            kohavi_wolpert_variance=exactly_one * (num_members - 1) / (2 * num_members),
         )
+
+    def _neither(self) -> np.ndarray:
+        return self.examples - self.first - self.second + self.both
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+    """NaN where a pair has no value: there both numbers are exactly zero."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(above / below)
 
 
 def _mean(values: np.ndarray) -> float:
     """Mean of the values that are there."""
+    total = float(values.sum())
+    if not math.isnan(total):
+        return total / len(values)
     there = values[~np.isnan(values)]
     return float(there.mean()) if len(there) else float("nan")

@@ -216,13 +216,22 @@ def as_predictions(
     """
     if not isinstance(models, Predictions):
         return Predictions.of(models, x, y, logits=logits)
-    for name, value in (("x", x), ("y", y), ("logits", logits)):
+    check_no_data(x=x, y=y, logits=logits)
+    return models
+
+
+def check_no_data(**given: Any) -> None:
+    """Refuse data next to predictions, by the name of their argument.
+
+    Raises:
+        MotherNetsError: One of them is not `None`.
+    """
+    for name, value in given.items():
         if value is not None:
             raise MotherNetsError(
                 f"`{name}` was given next to predictions, which have their data already",
                 fix=f"Leave `{name}` out, or give the models",
             )
-    return models
 
 
 def _names(names: Sequence[str] | None, values: Sequence[Any]) -> tuple[str, ...]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import platform
 from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
-
-import keras_mothernets
 
 DECIDE = ("keras", "tensorflow")  # about the last digits of what is computed
 
@@ -20,8 +19,10 @@ def versions_here() -> dict[str, str]:
         >>> list(versions_here())
         ['keras_mothernets', 'keras', 'tensorflow', 'python']
     """
+    # An import statement would, for type checkers, close a circle with all that is public.
+    ours = importlib.import_module("keras_mothernets")
     return {
-        "keras_mothernets": keras_mothernets.__version__,
+        "keras_mothernets": ours.__version__,
         "keras": keras.__version__,
         "tensorflow": tf.__version__,
         "python": platform.python_version(),
