@@ -66,6 +66,18 @@ def test_of_many_members_those_that_stay_are_as_good():
     assert none > 1.001 * loss(predictions, range(40))  # not one more
 
 
+def test_of_many_members_one_leaves_after_the_other():
+    predictions = classes(18, 60, seed=8, skill=2.0)
+    most = 1.01 * loss(predictions, range(18))
+    stay = fewest = list(range(18))
+    while len(stay) > 1:
+        stay = min(([i for i in stay if i != j] for j in stay), key=lambda s: loss(predictions, s))
+        fewest = stay if loss(predictions, stay) <= most else fewest
+    expected = [f"member_{i + 1}" for i in range(18) if i not in fewest]
+    assert EnsembleStatistics(predictions).which_can_go(0.01) == expected
+    assert len(expected) > 5
+
+
 def test_many_equal_members_can_all_go_but_one():
     values = np.repeat(classes(1, 50).values, 30, axis=0)
     statistics = EnsembleStatistics(Predictions.of_classes(values, classes(1, 50).labels))
