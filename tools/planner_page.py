@@ -37,8 +37,9 @@ def _jobs(results: Path) -> str:
     device = (results / "device.txt").read_text().strip()
     lines = [
         f"Written by `tools/benchmark_planner.py jobs`. {device}."
-        " Every row is one training, predicted before any of them began; neither these networks nor"
-        " their trainings were used to fit anything.",
+        " Every row is one training, predicted before any of them began, as `plan` does; neither"
+        " these networks nor their trainings were used to fit anything. By laws alone: without"
+        " measuring the layers of these networks at their own sizes.",
         _table(
             [
                 "network",
@@ -52,16 +53,19 @@ def _jobs(results: Path) -> str:
                 [
                     row["network"],
                     row["batch"],
-                    f"{float(row['by laws']):.1f}",
+                    f"{float(row['measured layers']):.1f}",
                     f"{float(row['measured']):.1f}",
-                    _error(row, "by laws"),
                     _error(row, "measured layers"),
+                    _error(row, "by laws"),
                 ]
                 for row in rows
             ],
         ),
     ]
-    for which, words in (("by laws", "By the laws"), ("measured layers", "With layers measured")):
+    for which, words in (
+        ("measured layers", "With layers measured"),
+        ("by laws", "By the laws alone"),
+    ):
         found = [abs(_ratio(row, which)) for row in alone]
         lines.append(
             f"{words}: median error {statistics.median(found):.1%}, worst {max(found):.1%} over"
@@ -99,6 +103,11 @@ def _choice(results: Path) -> str:
     ]
     parts.append(_table(headers, body))
     parts.append(_regrets(rows))
+    found = [abs(float(row["predicted"]) / float(row["measured"]) - 1) for row in rows]
+    parts.append(
+        f"These are {len(rows)} more plans of MotherNets, predicted before they were trained:"
+        f" median error {statistics.median(found):.1%}, worst {max(found):.1%}."
+    )
     return "\n\n".join(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -161,7 +162,7 @@ def propose(
         fastest = min(least, key=lambda one: one.seconds)
         raise MotherNetsError(
             "The budget is too short for a single epoch of every job",
-            expected=f"at least {duration_text(fastest.seconds)},"
+            expected=f"at least {duration_text(math.ceil(fastest.seconds))},"
             f" with {fastest.n_clusters} cluster{'s' * (fastest.n_clusters > 1)}",
             received=duration_text(budget),
             fix="Give more time, fewer or smaller members, or less data",

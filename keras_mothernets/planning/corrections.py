@@ -10,7 +10,7 @@ import numpy as np
 from keras_mothernets.training.forecast import JobForecast
 
 KEPT = 200  # jobs that are remembered, the last ones
-PRIOR = 2.0  # jobs that the uncorrected prediction counts as
+PRIOR = 1.0  # jobs that the uncorrected prediction counts as
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Corrections:
     """Factors on predicted seconds, from jobs that were predicted and then trained.
 
     The factors are those with the least relative errors over the remembered jobs, drawn towards
-    1 as if two jobs had taken just what was predicted.
+    1 as if one job had taken just what was predicted.
 
     Args:
         lessons: The remembered jobs, the oldest first.

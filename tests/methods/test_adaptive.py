@@ -1,5 +1,7 @@
 """AdaptiveMotherNets: rounds, decisions with reasons, and what is kept."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -116,9 +118,15 @@ def test_a_stopped_run_goes_on_and_decides_the_same(members, data, tmp_path, mon
 @pytest.mark.slow
 def test_alone_it_ends_no_worse_than_its_first_round(members, data):
     method, _ = fitted(members, data, epochs=6)
-    losses = [float(word) for text in method.decisions for word in text.split()
-              if word.count(".") == 1 and word.replace(".", "").rstrip(":").isdigit()]  # fmt: skip
-    assert len(method.histories) >= 2 and losses
+    told = re.findall(r"(?:validation loss|does not fall,|falls,) ([0-9.]+)(?: to ([0-9.]+))?",
+                      " ".join(method.decisions))  # fmt: skip
+    first, *steps = told
+    assert len(method.histories) == len(told) >= 2
+    losses = [float(first[0])]
+    for before, after in steps:
+        assert float(before) == min(losses)  # the best so far is what stays
+        losses.append(float(after))
+    assert losses[-1] == min(losses) or "does not fall" in method.decisions[-1]
 
 
 def test_without_validation_it_is_refused_before_training(members, data):

