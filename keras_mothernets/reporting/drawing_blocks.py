@@ -189,6 +189,10 @@ def makes_block(node: Node) -> bool:
     return any(len(shape) > 1 for shape in node.layer.variables.values())
 
 
+def _size_text(size: str) -> str:
+    return f"{size} steps" if size.isdecimal() or size == "?" else size
+
+
 def _sketches(items: Sequence[Node | Region], of: OriginOf) -> Iterator[Sketch]:
     for item in items:
         if isinstance(item, Region):

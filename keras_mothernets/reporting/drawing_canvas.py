@@ -28,6 +28,7 @@ _MARGIN = 0.2
 _NARROWEST = 6.0
 _HEAD_SIZE, _LEGEND_SIZE = 11.0, 8.0
 _HEAD_LINE, _LEGEND_LINE = 0.24, 0.21
+_BOLD, _PLAIN = 0.68, 0.57  # mean width of a letter, in font sizes
 _STYLES: dict[str, dict] = {
     "title": {"fontsize": 9.0, "ha": "left", "weight": "bold"},
     "size": {"fontsize": FONT_SIZE, "ha": "center", "color": "#666666"},
@@ -84,8 +85,8 @@ def draw(
         legend: What to explain, in this order.
     """
     width = max(layout.width, _NARROWEST)
-    head = _wrapped(title, width, _HEAD_SIZE)
-    lines = [line for note in notes for line in _wrapped(note, width, _LEGEND_SIZE)]
+    head = _wrapped(title, width, _HEAD_SIZE, _BOLD)
+    lines = [line for note in notes for line in _wrapped(note, width, _LEGEND_SIZE, _PLAIN)]
     keys = _key_lines(legend, width)
     top = _HEAD_LINE * len(head) + 0.12
     foot = 0.12 + _LEGEND_LINE * (len(keys) + len(lines))
@@ -192,7 +193,7 @@ def _key_lines(legend: Sequence[Fill], width: float) -> list[list[Fill]]:
 
 
 def _key_width(fill: Fill) -> float:
-    return 0.42 + text_width(fill.meaning, _LEGEND_SIZE) + 0.1
+    return 0.42 + text_width(fill.meaning, _LEGEND_SIZE, em=_PLAIN) + 0.2
 
 
 def _draw_keys(axes: Axes, fills: Sequence[Fill], y: float) -> None:
@@ -203,5 +204,5 @@ def _draw_keys(axes: Axes, fills: Sequence[Fill], y: float) -> None:
         x += _key_width(fill)
 
 
-def _wrapped(words: str, width: float, size: float) -> list[str]:
-    return textwrap.wrap(words, max(20, int(width / text_width("m", size))))
+def _wrapped(words: str, width: float, size: float, em: float) -> list[str]:
+    return textwrap.wrap(words, int(width / text_width("m", size, em=em)))

@@ -59,7 +59,7 @@ def plot_hatching(
         ...     return keras.Sequential([keras.Input((4,)), hidden, head], name=name)
         >>> figure = plot_hatching(net(3, "small"), net(5, "large"))
         >>> figure.axes[0].texts[0].get_text()
-        'What `large` inherits from `small`: 61.5 % of its parameters'
+        'What large inherits from small: 61.5 % of its parameters'
     """
     members = as_members(list(member) if isinstance(member, (list, tuple)) else [member])
     [above] = as_members([mother])
@@ -129,5 +129,5 @@ def _title(member: Member, plan: HatchPlan) -> str:
 def _head(mother: Member, members: Sequence[Member], plans: Sequence[HatchPlan]) -> str:
     if len(members) == 1:
         share = f"{100 * plans[0].inherited:.1f} % of its parameters"
-        return f"What `{members[0].label}` inherits from `{mother.label}`: {share}"
-    return f"What {len(members)} members inherit from `{mother.label}`"
+        return f"What {members[0].label} inherits from {mother.label}: {share}"
+    return f"What {len(members)} members inherit from {mother.label}"

@@ -29,7 +29,7 @@ TALLEST = 1.1
 ARROW = "\N{RIGHTWARDS ARROW}"
 
 _BAR, _REGION_BAR, _GAP = 0.3, 0.8, 0.13
-_WIDEST_LINE = 12.0
+_WIDEST_LINE, _SMALLEST_REST = 12.0, 2.5
 _FORK_IN, _FORK_OUT = 0.12, 0.3
 _LANE_GAP, _SHORTCUT, _BRACKET = 0.06, 0.13, 0.2
 _COLUMN_PAD, _ROW_GAP, _TITLE_ROW = 0.12, 0.2, 0.24
@@ -132,9 +132,15 @@ class Layout:
     texts: list[Text] = field(default_factory=list)
 
 
-def text_width(words: str, size: float = FONT_SIZE) -> float:
-    """About how wide a line of text is, in inches; rather more than less."""
-    return len(words) * size * 0.64 / 72
+def text_width(words: str, size: float = FONT_SIZE, *, em: float = 0.64) -> float:
+    """About how wide a line of text is, in inches; rather more than less.
+
+    Args:
+        words: The text.
+        size: Font size in points.
+        em: Mean width of a letter, in font sizes; bold letters and digits are as wide as this.
+    """
+    return len(words) * size * em / 72
 
 
 def lay_out(rows: Sequence[Row]) -> Layout:
@@ -195,6 +201,7 @@ class _Pen:
         for number, system in enumerate(_systems(rows, self._column_widths(rows))):
             for row, widths, span in system:
                 title = row.title if number == 0 else f"{row.title.split(':')[0]}, continued"
+                title = title if row.title else ""
                 y = self._row(title, row.columns[span], widths[span], y) - _ROW_GAP
         self.layout.height = -y - _ROW_GAP
 
@@ -214,8 +221,9 @@ class _Pen:
     ) -> float:
         boxes = [_line(map(self._box, column.items)) for column in columns]
         above, below = (max((getattr(box, side) for box in boxes), default=0.0) for side in _SIDES)
-        self.layout.texts.append(Text(title, 0.0, top - _TITLE_ROW * 0.7, "title"))
-        ground = top - _TITLE_ROW
+        if title:
+            self.layout.texts.append(Text(title, 0.0, top - _TITLE_ROW * 0.7, "title"))
+        ground = top - (_TITLE_ROW if title else 0.0)
         wire = ground - LINE - 0.12 - above
         bottom = wire - below - 0.05
         x = 0.0
@@ -223,8 +231,7 @@ class _Pen:
             self.layout.bands.append(Band(x, bottom, width, ground - bottom, number))
             self.layout.texts.append(Text(column.size, x + width / 2, ground - LINE, "size"))
             self.layout.wires.append(((x, wire), (x + width, wire)))
-            self._chain(column.items, x + (width - _line(map(self._box, column.items)).width) / 2,
-                        wire)  # fmt: skip
+            self._chain(column.items, x + _COLUMN_PAD, wire)
             x += width
         self.layout.width = max(self.layout.width, x, text_width(title, TITLE_SIZE))
         return bottom
@@ -293,13 +300,14 @@ _Part = tuple[Row, list[float], slice]
 
 
 def _systems(rows: Sequence[Row], widths: Sequence[list[float]]) -> Iterator[list[_Part]]:
-    """The rows in parts that are no wider than a line, if possible."""
+    """The rows in parts that are no wider than a line, if possible; the last is no small rest."""
     if not _agree(rows):
         yield [(row, own, slice(None)) for row, own in zip(rows, widths, strict=True)]
         return
     start, used = 0, 0.0
     for number, width in enumerate(widths[0]):
-        if number > start and used + width > _WIDEST_LINE:
+        is_full = number > start and used + width > _WIDEST_LINE
+        if is_full and sum(widths[0][number:]) > _SMALLEST_REST:
             yield [(row, widths[0], slice(start, number)) for row in rows]
             start, used = number, 0.0
         used += width

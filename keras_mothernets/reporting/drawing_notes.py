@@ -34,7 +34,7 @@ def notes(layout: Layout, networks: Sequence[Sequence[Column]]) -> list[str]:
     if any("/" in line for placed in layout.blocks for line in placed.block.label):
         signs.append("/2 stride 2")
     if layout.brackets:
-        signs.append("x 3 three times in a row")
+        signs.append("x 2 twice in a row, and so on")
     if signs:
         found.append(f"Signs: {'; '.join(signs)}.")
     if any(placed.block.kind == REGION for placed in layout.blocks):
