@@ -133,7 +133,10 @@ def columns(architecture: Architecture, origin_of: OriginOf | None = None) -> li
         origin_of: Tells where a call or an indivisible region comes from.
     """
     of = origin_of or (lambda item: None)
-    return [Column(stage.size, tuple(_sketches(stage.items, of))) for stage in stages(architecture)]
+    return [
+        Column(_size_text(stage.size), tuple(_sketches(stage.items, of)))
+        for stage in stages(architecture)
+    ]
 
 
 def blocks_of(items: Sequence[Sketch]) -> Iterator[Block]:

@@ -25,7 +25,7 @@ from keras_mothernets.reporting.drawing_layout import (
 from keras_mothernets.reporting.style import FAINT, INK, save
 
 _MARGIN = 0.2
-_NARROWEST = 6.0
+_NARROWEST = 7.0
 _HEAD_SIZE, _LEGEND_SIZE = 11.0, 8.0
 _HEAD_LINE, _LEGEND_LINE = 0.24, 0.21
 _BOLD, _PLAIN = 0.68, 0.57  # mean width of a letter, in font sizes

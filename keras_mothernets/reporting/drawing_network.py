@@ -53,7 +53,7 @@ def plot_architecture(model: keras.Model | Member, path: str | Path | None = Non
         >>> layers = [keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(2)]
         >>> figure = plot_architecture(keras.Sequential(layers))
         >>> float(figure.get_figwidth())
-        6.4
+        7.4
     """
     architecture = read(as_model(model))
     stages = columns(architecture)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from keras_mothernets.reporting.drawing_blocks import Column, Fork, Repeat, Sketch, blocks_of
 
-MOST_BLOCKS = 24  # of a network all of whose blocks are drawn
+MOST_BLOCKS = 20  # of a network all of whose blocks are drawn
 _LONGEST_PATTERN = 6
 _FEWEST_BLOCKS = 3  # that are drawn as one; units with branches are from two on
 
@@ -29,6 +29,7 @@ def collapse(items: Sequence[Sketch]) -> tuple[Sketch, ...]:
         items: What stands one after the other.
 
     Example:
+        >>> from keras_mothernets.reporting.drawing_blocks import Block
         >>> layer, other = Block("dense", ("dense",), 8), Block("dense", ("dense",), 4)
         >>> [getattr(item, "count", 1) for item in collapse([other] + [layer] * 18)]
         [1, 18]

@@ -38,7 +38,16 @@ def _crossed() -> keras.Model:
     return keras.Model(x, layers.Dense(2)(y), name="crossed")
 
 
+def _inception() -> keras.Model:
+    """Four branches, of which two have two layers."""
+    x = keras.Input((8, 8, 8))
+    ways = [layers.Conv2D(8, 1)(x), layers.Conv2D(4, 1)(layers.Activation("relu")(x))]
+    ways += [layers.Conv2D(8, k, padding="same")(layers.Conv2D(4, 1)(x)) for k in (3, 5)]
+    return keras.Model(x, layers.Dense(2)(layers.Flatten()(layers.Concatenate()(ways))))
+
+
 FAMILIES: dict[str, Any] = {
+    "inception": _inception,
     "mlp": lambda: _mlp((64,), "mlp"),
     "vgg": lambda: km.zoo.v5(IMAGE, 10, width=0.25)[-1].model,
     "resnet20": lambda: km.zoo.resnet(IMAGE, 10, depth=20),
@@ -48,7 +57,7 @@ FAMILIES: dict[str, Any] = {
     "mobilenet": lambda: km.zoo.mobilenet(IMAGE, 10),
     "crossed": _crossed,
 }
-QUICK = ("mlp", "resnet20", "crossed")
+QUICK = ("inception", "mlp", "resnet20", "crossed")
 PAIRS: dict[str, Any] = {
     "mlp": lambda: (_mlp((16,), "small"), _mlp((32, 32), "large")),
     "v5": lambda: _v5_pair(),
@@ -90,6 +99,7 @@ def _counts(stages: list[Column]) -> list[int]:
         pytest.param("densenet40", [14, 13, 12, 1], marks=pytest.mark.slow),
         # Patches and positions; six blocks of attention and two dense layers; the last layer.
         pytest.param("vit", [2, 18, 1], marks=pytest.mark.slow),
+        ("inception", [6, 1]),
         ("crossed", [2]),
     ],
 )
@@ -229,3 +239,8 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
         km.plot_architecture(small, tmp_path / "p.docx")
     with pytest.raises(MotherNetsError, match="at least one member"):
         km.plot_hatching(small, [])
+
+
+def test_sequences_have_steps() -> None:
+    sizes = [column.size for column in columns(read(km.zoo.vit(IMAGE, 10, depth=1)))]
+    assert sizes == ["32 x 32", "8 x 8", "64 steps", "vector"]
