@@ -59,7 +59,7 @@ def plot_hatching(
         ...     return keras.Sequential([keras.Input((4,)), hidden, head], name=name)
         >>> figure = plot_hatching(net(3, "small"), net(5, "large"))
         >>> figure.axes[0].texts[0].get_text()
-        'What large inherits from small: 61.5 % of its parameters'
+        'What large inherits from small: 62.2 % of its parameters'
     """
     members = as_members(list(member) if isinstance(member, (list, tuple)) else [member])
     [above] = as_members([mother])
