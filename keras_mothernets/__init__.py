@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     )
     from keras_mothernets.mothernet import mothernet
     from keras_mothernets.planning import measure_device
+    from keras_mothernets.reporting import plot_architecture, plot_hatching
     from keras_mothernets.rules import Rule, register_rule
     from keras_mothernets.surgery import (
         can_hatch,
@@ -98,6 +99,8 @@ __all__ = [
     "max_deviation",
     "measure_device",
     "mothernet",
+    "plot_architecture",
+    "plot_hatching",
     "register_rule",
     "super_learner",
     "widen",
@@ -132,6 +135,7 @@ _HOMES = {
     ),
     "mothernet": ("mothernet",),
     "planning": ("measure_device",),
+    "reporting": ("plot_architecture", "plot_hatching"),
     "rules": ("Rule", "register_rule"),
     "training": ("Local", "Processes", "Ray", "TensorBoard"),
     "surgery": (
