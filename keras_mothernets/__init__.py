@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
     from keras_mothernets.mothernet import mothernet
     from keras_mothernets.planning import measure_device
+    from keras_mothernets.reporting import report
     from keras_mothernets.rules import Rule, register_rule
     from keras_mothernets.surgery import (
         can_hatch,
@@ -97,6 +98,7 @@ __all__ = [
     "measure_device",
     "mothernet",
     "register_rule",
+    "report",
     "super_learner",
     "widen",
     "zoo",
@@ -129,6 +131,7 @@ _HOMES = {
     ),
     "mothernet": ("mothernet",),
     "planning": ("measure_device",),
+    "reporting": ("report",),
     "rules": ("Rule", "register_rule"),
     "training": ("Local", "Processes", "Ray", "TensorBoard"),
     "surgery": (

@@ -1,5 +1,6 @@
 """What came of a run: how good, at what cost, as tables and as pictures."""
 
+from keras_mothernets.reporting.html_report import report
 from keras_mothernets.reporting.plots import check_picture, plot_error_against_time, plot_results
 from keras_mothernets.reporting.proposals import plot_proposals
 from keras_mothernets.reporting.quality import Quality, measure_quality, quality_of
@@ -15,6 +16,7 @@ __all__ = [
     "plot_proposals",
     "plot_results",
     "quality_of",
+    "report",
     "result_of",
     "time_table",
 ]
