@@ -13,6 +13,7 @@ from keras_mothernets.cli.parser import build_parser
 from keras_mothernets.datasets import Dataset
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.training.files import check_writable
+from keras_mothernets.training.ledger import PRICES
 
 SCRIPT = (
     "a script has begun this run, so the command does not know its data; `km.report(run,"
@@ -36,8 +37,10 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.allow_code:
         keras.config.enable_unsafe_deserialization()
     data, title, no_data = _data(arguments)
-    prices = {} if arguments.price is None else {"usd_per_hour": {"your price": arguments.price}}
-    written = reporting.report(folder, path, data=data, title=title, no_data=no_data, **prices)
+    prices = PRICES if arguments.price is None else {"your price": arguments.price}
+    written = reporting.report(
+        folder, path, data=data, title=title, usd_per_hour=prices, no_data=no_data
+    )
     print(f"Report: {written}")
 
 

@@ -115,9 +115,7 @@ def _family(run: RunData, parent: str) -> Family:
     jobs = [
         job
         for job in run.plan
-        if isinstance(job.start, Hatch)
-        and job.start.parent == parent
-        and job.name in run.records
+        if isinstance(job.start, Hatch) and job.start.parent == parent and job.name in run.records
     ]
     mother = run.network(run.plan[parent])
     plans = {job.name: explain(mother, run.network(job)) for job in jobs}
@@ -144,7 +142,9 @@ def _family(run: RunData, parent: str) -> Family:
                 run.plan[name].parameters,
                 plans[name].inherited,
                 tuple(
-                    Cell(columns[column], _how(layer), f"{_words(layer.step.member)}, {_how(layer)}")
+                    Cell(
+                        columns[column], _how(layer), f"{_words(layer.step.member)}, {_how(layer)}"
+                    )
                     for column, layer in cells
                 ),
             )
@@ -172,6 +172,11 @@ def _placed(
         yield (anchor, inserted), layer
 
 
+def _cell(column: int, layer: LayerPlan) -> Cell:
+    how = _how(layer)
+    return Cell(column, how, f"{_words(layer.step.member)}, {how}")
+
+
 def _how(layer: LayerPlan) -> str:
     if layer.step.how == "inserted":
         return "inserted"
@@ -183,8 +188,9 @@ def _how(layer: LayerPlan) -> str:
 
 
 def _words(node: Node) -> str:
-    shapes = " ".join("×".join(map(str, shape)) for shape in list(node.layer.variables.values())[:1])
-    return f"{node.layer.name}: {node.layer.cls.__name__} {shapes}".rstrip()
+    shape = next(iter(node.layer.variables.values()), ())
+    size = "×".join(map(str, shape))
+    return f"{node.layer.name}: {node.layer.cls.__name__} {size}".rstrip()
 
 
 def _resolution(node: Node) -> str:

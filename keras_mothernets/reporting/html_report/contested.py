@@ -111,7 +111,7 @@ def _contested(
     votes = tuple(
         Votes(
             name(number),
-            tuple(one for one, vote in zip(predictions.names, named, strict=True) if vote == number),
+            tuple(predictions.names[position] for position in np.flatnonzero(named == number)),
             number == truth,
         )
         for number in numbers[np.argsort(-counts, kind="stable")].tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from keras_mothernets.reporting.html_report.chart import Chart, chart_of
 from keras_mothernets.reporting.html_report.run_data import RunData
@@ -66,14 +67,16 @@ def _chart(run: RunData, metric: str) -> Chart:
     unit = "0 to 1" if metric.endswith("accuracy") else "as compiled"
     where = "validation" if is_validation else "training"
     plain_axes(axes, x="epochs, those of its mother counted", y=f"{where} {words} [{unit}]")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if 0 < len(axes.get_legend_handles_labels()[0]):
         axes.legend(
             loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=3, frameon=False, fontsize=8.5,
             handlelength=1.4, columnspacing=1.0,
         )  # fmt: skip
     sentence = _sentence(bool(hatched), is_validation, is_crowd, len(members))
-    return chart_of(figure, f"curve-{words.replace(' ', '-')}", f"Learning: {where} {words}", sentence)
+    return chart_of(
+        figure, f"curve-{words.replace(' ', '-')}", f"Learning: {where} {words}", sentence
+    )
 
 
 def epochs_before(run: RunData, job: Job) -> int:

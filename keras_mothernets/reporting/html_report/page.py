@@ -157,6 +157,7 @@ def _quality(
             "they are of classes, and this is a regression."
         )
         return
+    _check_names(class_names, statistics.predictions.values.shape[-1])
     page.calibration = calibration_chart(statistics)
     if is_one:
         return
@@ -164,6 +165,15 @@ def _quality(
     page.contested = most_contested(statistics.predictions, x, class_names)
     if not page.contested:
         page.left_out["Contested examples"] = "all members name the same class for each example."
+
+
+def _check_names(class_names: Sequence[str] | None, classes: int) -> None:
+    if class_names is not None and len(class_names) != classes:
+        raise MotherNetsError(
+            "`class_names` must name every class",
+            expected=f"{classes} names",
+            received=f"{len(class_names)}",
+        )
 
 
 def _tiles(page: Page, statistics: EnsembleStatistics | None) -> list[tuple[str, str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from keras_mothernets.ensembles import EnsembleStatistics
 from keras_mothernets.reporting.html_report.chart import Chart, chart_of
@@ -28,7 +29,9 @@ def growth_chart(statistics: EnsembleStatistics) -> Chart:
     axes = figure.subplots()
     count = np.arange(1, len(grown["member"]) + 1)
     axes.plot(count, grown["member"], "o", color=FAINT, markersize=4, label="the member that joins")
-    axes.plot(count, grown["ensemble"], "o-", color=COLOURS[0], markersize=4, label="ensemble so far")
+    axes.plot(
+        count, grown["ensemble"], "o-", color=COLOURS[0], markersize=4, label="ensemble so far"
+    )
     if "oracle" in grown:
         axes.plot(
             count, grown["oracle"], "s--", color=COLOURS[2], markersize=3.5,
@@ -39,7 +42,7 @@ def growth_chart(statistics: EnsembleStatistics) -> Chart:
     if is_classes:
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
     axes.set_ylim(bottom=0)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend_above(axes, 3)
     last, best = grown["ensemble"][-1], grown["member"].min()
     if is_classes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 
 import matplotlib
 from markupsafe import Markup
@@ -58,12 +59,14 @@ def inline_svg(figure: Figure, key: str, words: str) -> Markup:
         words: What it shows, for those who do not see it.
     """
     stream = io.StringIO()
-    rules = {"svg.fonttype": "none", "svg.hashsalt": key, "font.size": 9.0}
+    rules: Any = {"svg.fonttype": "none", "svg.hashsalt": key, "font.size": 9.0}
     with matplotlib.rc_context(rules):
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     text = stream.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</defs>|<!--.*?-->", "", text, flags=re.S)
+    text = re.sub(
+        r"<metadata>.*?</metadata>|<defs>\s*<style.*?</defs>|<!--.*?-->", "", text, flags=re.S
+    )
     text = text.replace("xlink:href=", "href=")
     for pattern in _IDS:
         text = re.sub(pattern, lambda found: f"{found[0]}{key}-", text)
