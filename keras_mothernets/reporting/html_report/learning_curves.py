@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from keras_mothernets.reporting.html_report.chart import Chart, chart_of
 from keras_mothernets.reporting.html_report.run_data import RunData
-from keras_mothernets.reporting.html_report.svg import CROWD, page_figure, plain_axes
+from keras_mothernets.reporting.html_report.svg import CROWD, page_figure, plain_axes, short_name
 from keras_mothernets.reporting.style import FAINT, INK, MOTHER, colour
 from keras_mothernets.training import JobRecord
 from keras_mothernets.training.job import Branch, Continue, Hatch, Job
@@ -55,7 +55,7 @@ def _chart(run: RunData, metric: str) -> Chart:
         line_colour = MOTHER
         if is_member:
             line_colour = CROWD if is_crowd else colour(members.index(record.job))
-        label = record.job.name if not is_member or not is_crowd else ""
+        label = short_name(record.job.name) if not is_member or not is_crowd else ""
         axes.plot(
             *_line(run, record, metric, start), color=line_colour, label=label,
             linewidth=2.2 if not is_member else 0.7 if is_crowd else 1.5,
@@ -117,7 +117,7 @@ def _sentence(is_hatched: bool, is_validation: bool, is_crowd: bool, count: int)
     words += f"; the {count} members share a colour." if is_crowd else "."
     if is_hatched:
         words += (
-            " Members begin where the black line of their mother ends, at the dashed instant of"
+            " Members begin where the thick line of their mother ends, at the dashed instant of"
             " hatching, since they compute what she computes."
         )
     if not is_validation:

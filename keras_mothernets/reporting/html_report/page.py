@@ -69,6 +69,11 @@ class Page:
     jobs: Table | None = None
     left_out: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def has_new_branches(self) -> bool:
+        """Whether a network has layers that begin with weights of their own."""
+        return any("fresh" in one.counts for each in self.families for one in each.children)
+
 
 def make_page(
     run: RunData,
@@ -185,7 +190,7 @@ def _tiles(page: Page, statistics: EnsembleStatistics | None) -> list[tuple[str,
     total = run.ledger.total()
     common = total - run.ledger.total("member")
     note = f"{duration_text(common)} for what members share" if common else ""
-    tiles.append(("training time, all jobs", duration_text(total), note))
+    tiles.append(("training time of all jobs [min:s]", duration_text(total), note))
     if page.cost:
         machine, usd = next(iter(page.cost.items()))
         tiles.append((f"cost, as on {machine}", f"${usd:.4f}" if usd < 1 else f"${usd:,.2f}", ""))

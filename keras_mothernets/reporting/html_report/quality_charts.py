@@ -9,12 +9,13 @@ from matplotlib.ticker import MaxNLocator
 from keras_mothernets.ensembles import EnsembleStatistics
 from keras_mothernets.reporting.html_report.chart import Chart, chart_of
 from keras_mothernets.reporting.html_report.measured import growth, is_classification
-from keras_mothernets.reporting.html_report.svg import page_figure, plain_axes
+from keras_mothernets.reporting.html_report.svg import page_figure, plain_axes, short_name
 from keras_mothernets.reporting.style import COLOURS, FAINT, INK, percent_axis
 
 MOST_NAMED = 15  # more members have no names beside a matrix
 MOST_WRITTEN = 6  # more members have no numbers in its cells
 BINS = 10
+DARK = "#010101"  # on bright cells, whatever the colours of the page
 
 
 def growth_chart(statistics: EnsembleStatistics) -> Chart:
@@ -81,8 +82,9 @@ def diversity_chart(statistics: EnsembleStatistics) -> Chart:
         side.set_visible(False)
     if len(names) <= MOST_NAMED:
         ticks = range(len(names))
-        axes.set_xticks(ticks, names, rotation=40, ha="right", rotation_mode="anchor")
-        axes.set_yticks(ticks, names)
+        short = [short_name(name) for name in names]
+        axes.set_xticks(ticks, short, rotation=40, ha="right", rotation_mode="anchor")
+        axes.set_yticks(ticks, short)
     else:
         axes.set_xlabel("number of the member", color=INK)
     if len(names) <= MOST_WRITTEN:
@@ -159,7 +161,7 @@ def _write_cells(axes: Axes, shown: np.ndarray) -> None:
     middle = np.nanmax(shown) / 2
     for row, column in zip(*np.nonzero(~np.isnan(shown)), strict=True):
         value = shown[row, column]
-        ink = "black" if value > middle else "white"
+        ink = DARK if value > middle else "white"
         axes.text(
             column, row, f"{100 * value:.1f}", ha="center", va="center", fontsize=8.5, color=ink
         )

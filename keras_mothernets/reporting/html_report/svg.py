@@ -14,12 +14,14 @@ from matplotlib.figure import Figure
 from keras_mothernets.reporting.style import COLOURS, FAINT, INK, tidy
 
 WIDTH, HEIGHT = 5.0, 3.2  # inches; one point is about a pixel on a phone
+LONGEST_NAME = 18  # letters of a member's name in a drawing
 _GRID = "#e4e4e4"  # of `style.tidy`
 # Lines that all members share where there are too many for colours of their own.
 CROWD = COLOURS[5]
 # What the style sheet of the page calls our colours; it has others for dark pages.
 _ON_PAGE = {
     INK: "currentColor",
+    "#000000": "currentColor",
     _GRID: "var(--grid)",
     FAINT: "var(--faint)",
     **{colour: f"var(--c{number})" for number, colour in enumerate(COLOURS[:-1])},
@@ -45,6 +47,19 @@ def plain_axes(axes: Axes, *, x: str, y: str) -> None:
         y: Label of the vertical axis, with its unit.
     """
     tidy(axes, title="", x=x, y=y)
+
+
+def short_name(name: str) -> str:
+    """A name that leaves room for the drawing beside it.
+
+    Example:
+        >>> short_name("wide"), short_name("a_network_with_a_long_name_2")
+        ('wide', 'a_network…ng_name_2')
+    """
+    if len(name) <= LONGEST_NAME:
+        return name
+    half = LONGEST_NAME // 2
+    return f"{name[:half]}…{name[-half:]}"
 
 
 def inline_svg(figure: Figure, key: str, words: str) -> Markup:

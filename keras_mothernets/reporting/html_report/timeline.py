@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from keras_mothernets.reporting.html_report.chart import Chart, chart_of
+from keras_mothernets.reporting.html_report.log_times import RESOLUTION, Span
 from keras_mothernets.reporting.html_report.run_data import RunData
-from keras_mothernets.reporting.html_report.svg import page_figure, plain_axes
+from keras_mothernets.reporting.html_report.svg import page_figure, plain_axes, short_name
 from keras_mothernets.reporting.style import COLOURS, FAINT, MOTHER
 from keras_mothernets.training.text import duration_text
 
@@ -31,7 +32,7 @@ def timeline(run: RunData) -> Chart:
     divisor, unit = _unit(max(span.end for span in spans))
     for span in spans:
         row = names.index(span.job) if by_job else span.worker
-        length = max(span.end - span.start, 0.1) / divisor
+        length = _seconds(run, span) / divisor
         axes.barh(
             row, length, left=span.start / divisor, height=0.62, color=_colour(run, span.job),
             edgecolor="none" if by_job else "white", linewidth=0 if by_job else 0.3,
@@ -50,6 +51,15 @@ def timeline(run: RunData) -> Chart:
     return chart_of(figure, "timeline", "When each network was trained", _sentence(run))
 
 
+def _seconds(run: RunData, span: Span) -> float:
+    """How long a job ran: the log tells seconds, the ledger parts of them."""
+    logged = span.end - span.start
+    record = run.records.get(span.job)
+    if record is not None and abs(record.row.wall_seconds - logged) <= 2 * RESOLUTION:
+        return record.row.wall_seconds
+    return max(logged, RESOLUTION / 2)
+
+
 def _colour(run: RunData, job: str) -> str:
     if job not in run.records:
         return _FAILED
@@ -58,9 +68,9 @@ def _colour(run: RunData, job: str) -> str:
 
 def _label(run: RunData, job: str) -> str:
     if run.times.workers == 1:
-        return job
+        return short_name(job)
     numbers = sorted({span.worker + 1 for span in run.times.spans if span.job == job})
-    return f"{job} (w{', w'.join(map(str, numbers))})"
+    return f"{short_name(job)} (w{', w'.join(map(str, numbers))})"
 
 
 def _predicted(axes: Axes, run: RunData, names: list[str], divisor: float) -> bool:
