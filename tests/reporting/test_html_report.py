@@ -200,6 +200,7 @@ class _Fails(keras.callbacks.Callback):
         raise ValueError("no <b>luck</b>")
 
 
+@pytest.mark.slow
 def test_members_that_failed_are_told(digits: km.datasets.Dataset, tmp_path: Path) -> None:
     members = [dense("good", 16, 32), dense("better", 32, 16)]
     bad = km.Member(dense("bad", 24, 24).model, callbacks=[_Fails()])
@@ -223,6 +224,7 @@ def test_one_member(digits: km.datasets.Dataset, tmp_path: Path) -> None:
     assert "FullData: 1 member " in page.words
 
 
+@pytest.mark.slow
 def test_a_regression(digits: km.datasets.Dataset, tmp_path: Path) -> None:
     method = km.MotherNets([dense(n, u, last=1, end=None) for n, u in (("a", 8), ("b", 16))])
     train(method, digits, "mse", epochs=1, run_dir=tmp_path / "run")
@@ -248,6 +250,7 @@ def test_several_labels_at_once(digits: km.datasets.Dataset, tmp_path: Path) -> 
         assert set(page.ids) & FIGURES == {"timeline", "curve-loss"}
 
 
+@pytest.mark.slow
 def test_logits_are_known_from_the_run_directory(
     digits: km.datasets.Dataset, tmp_path: Path
 ) -> None:
@@ -281,6 +284,7 @@ def test_a_hundred_members_stay_usable(digits: km.datasets.Dataset, tmp_path: Pa
             assert browser.value("document.documentElement.scrollHeight") < 25_000
 
 
+@pytest.mark.slow
 def test_the_command_reads_its_data_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
