@@ -42,6 +42,7 @@ def timeline(run: RunData) -> Chart:
         axes.axvline(stop / divisor, color=FAINT, linestyle=":", linewidth=1)
     axes.set_yticks(range(len(rows)), [_label(run, row) for row in rows] if by_job else rows)
     axes.invert_yaxis()
+    axes.set_xlim(left=0)
     plain_axes(axes, x=f"time since the run began [{unit}]", y="")
     axes.grid(visible=False)
     axes.grid(axis="x", color="#e4e4e4", linewidth=0.8)
@@ -117,7 +118,10 @@ def _sentence(run: RunData) -> str:
     if not run.times.is_measured:
         return words + " When jobs began is not kept in memory: they stand one after the other."
     if run.times.workers > 1:
-        words += f" Up to {run.times.workers} workers (w1, w2, ...) trained side by side."
+        words += (
+            f" Up to {run.times.workers} jobs ran side by side; w1, w2, ... are workers as these"
+            " times tell them apart."
+        )
     if run.times.stops:
         words += " At dotted lines the run had stopped and went on; the pause is cut out."
     return words
