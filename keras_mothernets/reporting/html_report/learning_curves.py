@@ -106,9 +106,11 @@ def _mark_hatching(axes: Axes, epochs: list[int]) -> None:
     for number, epoch in enumerate(epochs):
         axes.axvline(epoch, color=FAINT, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
         if not number:
+            is_early = epoch <= 2  # there is no room to the left
             axes.annotate(
-                "hatched", (epoch, 0), xycoords=("data", "axes fraction"), xytext=(-3, 3),
-                textcoords="offset points", ha="right", fontsize=8.5, color=INK,
+                "hatched", (epoch, 0), xycoords=("data", "axes fraction"),
+                xytext=(3 if is_early else -3, 3), textcoords="offset points",
+                ha="left" if is_early else "right", fontsize=8.5, color=INK,
             )  # fmt: skip
 
 

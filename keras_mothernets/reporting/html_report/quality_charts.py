@@ -70,7 +70,9 @@ def diversity_chart(statistics: EnsembleStatistics) -> Chart:
     shown = np.where(np.eye(len(names), dtype=bool), np.nan, differ)
     figure = page_figure(3.7)
     axes = figure.subplots()
-    drawn = axes.imshow(shown, cmap="cividis", vmin=0, interpolation="nearest")
+    drawn = axes.imshow(
+        shown, cmap="cividis", vmin=0, vmax=max(np.nanmax(shown), 0.01), interpolation="nearest"
+    )
     bar = figure.colorbar(drawn, ax=axes, shrink=0.85)
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
     bar.set_label("share of examples", color=INK)
