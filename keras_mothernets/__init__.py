@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     )
     from keras_mothernets.mothernet import mothernet
     from keras_mothernets.planning import measure_device
-    from keras_mothernets.reporting import plot_architecture, plot_hatching
+    from keras_mothernets.reporting import plot_architecture, plot_hatching, report
     from keras_mothernets.rules import Rule, register_rule
     from keras_mothernets.surgery import (
         can_hatch,
@@ -102,6 +102,7 @@ __all__ = [
     "plot_architecture",
     "plot_hatching",
     "register_rule",
+    "report",
     "super_learner",
     "widen",
     "zoo",
@@ -135,7 +136,7 @@ _HOMES = {
     ),
     "mothernet": ("mothernet",),
     "planning": ("measure_device",),
-    "reporting": ("plot_architecture", "plot_hatching"),
+    "reporting": ("plot_architecture", "plot_hatching", "report"),
     "rules": ("Rule", "register_rule"),
     "training": ("Local", "Processes", "Ray", "TensorBoard"),
     "surgery": (

@@ -47,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_resume(commands)
     _add_export(commands)
+    _add_report(commands)
     return parser
 
 
@@ -271,6 +272,7 @@ def _add_results(train: argparse.ArgumentParser) -> None:
     add("--tensorboard", type=Path, metavar="DIR", help="where to log every job for TensorBoard")
     add("--output", type=Path, help="where to save the ensemble: a .keras file")
     add("--plot", type=Path, help="where to write a picture of the run")
+    add("--report", type=Path, metavar="FILE", help="where to write an HTML page about the run")
     add("--dry-run", action="store_true", help="print the plan and train nothing")
 
 
@@ -405,6 +407,23 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     add("--license", help="for the model card")
     add("--overwrite", action="store_true", help="replace an export that is there")
     _add_allow_code(export)
+
+
+def _add_report(commands: argparse._SubParsersAction) -> None:
+    report = commands.add_parser(
+        "report",
+        help="write an HTML page about a run with --run-dir",
+        description="Write one HTML page that tells what was trained, when, at what cost, and how "
+        "good it is. It needs no network. Errors are measured on the test data of the data set "
+        "that the run was trained on. The run is not changed.",
+    )
+    report.add_argument("run", type=Path, metavar="RUN", help="the folder given as --run-dir")
+    add = report.add_argument
+    add("--out", type=Path, metavar="FILE", help="the page (report.html in RUN)")
+    add("--data-dir", type=Path, help="where tensorflow-datasets keeps its data (as in train)")
+    add("--no-data", action="store_true", help="load no data; leaves out errors and examples")
+    add("--price", type=positive, metavar="N", help="USD per hour (those of two rented machines)")
+    _add_allow_code(report)
 
 
 def at_least(smallest: int) -> Callable[[str], int]:

@@ -140,6 +140,8 @@ def _check(arguments: argparse.Namespace) -> None:
     check_source(arguments.ensemble, width=arguments.width, augment=arguments.augment)
     if arguments.output is not None:
         check_writable(arguments.output)
+    if arguments.report is not None:
+        check_writable(arguments.report)
     if arguments.plot is not None:
         reporting.check_picture(arguments.plot)
 
@@ -167,6 +169,9 @@ def _report(arguments: argparse.Namespace, method: Method, history: History, dat
         title = f"{arguments.ensemble} on {data.name}"
         reporting.plot_results([result], arguments.plot, title=title)
         print(f"\nPicture: {arguments.plot}")
+    if arguments.report is not None:
+        title = f"{arguments.ensemble} on {data.name}, by {arguments.method}"
+        print(f"\nReport: {reporting.report(method, arguments.report, data=data, title=title)}")
     if arguments.output is not None:
         method.ensemble().save(arguments.output)
         print(f"\nEnsemble, one Keras model: {arguments.output}")

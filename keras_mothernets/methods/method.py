@@ -274,6 +274,24 @@ class Method(abc.ABC):
         ]
         return [Member(context.trained(job), job.name) for job in finished]
 
+    def last_run(self) -> tuple[Plan, RunContext]:
+        """The plan of the last `fit` and what its jobs shared, also if it was stopped.
+
+        Returns:
+            The plan, and the context with networks, store and reasons of failures.
+
+        Raises:
+            MotherNetsError: There was none.
+
+        Example:
+            >>> plan, context = method.last_run()  # doctest: +SKIP
+        """
+        if self._last is None:
+            raise MotherNetsError(
+                "There is no run of this method yet", fix="Call `compile` and `fit` first"
+            )
+        return self._last
+
     @property
     def members(self) -> list[keras.Model]:
         """The trained members, compiled, in the order in which they were given.

@@ -2,6 +2,7 @@
 
 from keras_mothernets.reporting.drawing_hatching import plot_hatching
 from keras_mothernets.reporting.drawing_network import plot_architecture
+from keras_mothernets.reporting.html_report import report
 from keras_mothernets.reporting.plots import check_picture, plot_error_against_time, plot_results
 from keras_mothernets.reporting.proposals import plot_proposals
 from keras_mothernets.reporting.quality import Quality, measure_quality, quality_of
@@ -19,6 +20,7 @@ __all__ = [
     "plot_proposals",
     "plot_results",
     "quality_of",
+    "report",
     "result_of",
     "time_table",
 ]
