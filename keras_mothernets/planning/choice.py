@@ -180,35 +180,45 @@ def _has_ended(found: Sequence[Proposal]) -> bool:
 def _most_epochs(
     plan_of: PlanOf, count: int, budget: float, workers: Sequence[int], least: list[Proposal]
 ) -> Proposal | None:
-    """The option with most epochs within the budget; `None` if there is none."""
-    best: Proposal | None = None
-    low, high = 0, None
+    """The option with most epochs within the budget; `None` if there is none.
+
+    Between one that fits and one that does not, the next guess is where a straight line through
+    both meets the budget: times are nearly that, so that few plans are made.
+    """
+    fits: Proposal | None = None
+    over: Proposal | None = None
     for epochs in _guesses():
         option = _tried(plan_of, count, epochs, workers)
-        if option is not None and option.seconds <= budget:
-            best, low = option, epochs
+        if option is None:
             continue
-        if option is not None and best is None:
-            least.append(option)
-            return None
-        if best is not None:
-            high = epochs
+        if option.seconds > budget:
+            over = option
             break
-    while high is not None and high - low > 1:
-        middle = (low + high) // 2
-        option = _option(plan_of, count, middle, workers)
-        if option.seconds <= budget:
-            best, low = option, middle
-        else:
-            high = middle
-    return best
+        fits = option
+    if fits is None:
+        least += [over] if over is not None else []
+        return None
+    while over is not None and over.epochs - fits.epochs > 1:
+        slope = (over.seconds - fits.seconds) / (over.epochs - fits.epochs)
+        guess = fits.epochs + math.floor((budget - fits.seconds) / max(slope, 1e-12))
+        option = _option(plan_of, count, _between(guess, fits, over), workers)
+        fits, over = (option, over) if option.seconds <= budget else (fits, option)
+        if fits is option:  # the line is right: one more should be too many
+            after = _option(plan_of, count, _between(option.epochs + 1, fits, over), workers)
+            fits, over = (after, over) if after.seconds <= budget else (fits, after)
+    return fits
+
+
+def _between(epochs: int, fits: Proposal, over: Proposal) -> int:
+    """A number of epochs that is not known to fit nor to be too many, near a wanted one."""
+    return max(fits.epochs + 1, min(over.epochs - 1, epochs))
 
 
 def _guesses() -> Iterator[int]:
     epochs = 1
     while epochs <= MOST_EPOCHS:
         yield epochs
-        epochs *= 2
+        epochs *= 8
 
 
 def _tried(plan_of: PlanOf, count: int, epochs: int, workers: Sequence[int]) -> Proposal | None:

@@ -12,6 +12,7 @@ import keras
 from keras_mothernets.errors import MotherNetsError, naming
 from keras_mothernets.graph import Architecture, forward_flops, read
 from keras_mothernets.planning.device_costs import DeviceCosts, Measured
+from keras_mothernets.planning.optimizer_costs import OptimizerCosts
 from keras_mothernets.planning.overheads import probe_optimizer
 from keras_mothernets.planning.primitive import Primitive, primitives_of
 from keras_mothernets.training.context import RunContext
@@ -93,6 +94,8 @@ class Predictor:
         self.costs = costs
         self._seconds = seconds
         self._networks: dict[int, tuple[keras.Model, Network]] = {}
+        self._steps: dict[tuple[int, int], Measured] = {}
+        self._optimizers: dict[str, OptimizerCosts] = {}
 
     def __call__(self, plan: Plan, context: RunContext) -> Forecast:
         """The forecast of a plan.
@@ -132,7 +135,7 @@ class Predictor:
         # The last step of a pass is a smaller one, and layers take as long as they have examples.
         steps = job.steps_per_epoch or 0
         full = rows / batch if rows else steps
-        optimizer = self.costs.optimizer(context.optimizer(job))
+        optimizer = self._optimizer(job, context)
         update = optimizer.update(network.variables, network.parameters)
         # Keras traces a step twice.
         traced = 2 * (optimizer.traced - self.costs.optimizer(probe_optimizer()).traced)
@@ -161,8 +164,13 @@ class Predictor:
         steps = []
         for job in plan:
             with naming(f"Job `{job.name}`"):
-                steps.append(self._network(networks[job.network]).step(job.batch_size or 1))
-        self.costs.meet(steps, seconds)
+                network = self._network(networks[job.network])
+                batch = job.batch_size or 1
+                if batch not in network.steps:
+                    steps.append(network.step(batch))
+        if steps:
+            self.costs.meet(steps, seconds)
+            self._steps.clear()  # more is known now
 
     def _network(self, model: keras.Model) -> Network:
         if id(model) not in self._networks:  # the model is kept, so that its number stays its own
@@ -170,7 +178,16 @@ class Predictor:
         return self._networks[id(model)][1]
 
     def _step(self, network: Network, batch: int) -> Measured:
-        return self.costs.step(network.step(batch))
+        key = (id(network), batch)
+        if key not in self._steps:
+            self._steps[key] = self.costs.step(network.step(batch))
+        return self._steps[key]
+
+    def _optimizer(self, job: Job, context: RunContext) -> OptimizerCosts:
+        """What the job's optimizer takes; jobs of one network have optimizers of one kind."""
+        if job.network not in self._optimizers:
+            self._optimizers[job.network] = self.costs.optimizer(context.optimizer(job))
+        return self._optimizers[job.network]
 
     def _validation(self, network: Network, batch: int, data: TrainingData) -> float:
         overheads = self.costs.overheads
