@@ -21,10 +21,10 @@ from keras_mothernets.errors import (
 from keras_mothernets.member import Member, as_members
 from keras_mothernets.methods.design import Design, Schedule
 from keras_mothernets.methods.method import Method, check_training, monitor_of
-from keras_mothernets.methods.proposing import proposals
+from keras_mothernets.methods.proposing import MEASURES, proposals
 from keras_mothernets.methods.proposing import without as left_of
 from keras_mothernets.mothernet import mothernet, same_architecture
-from keras_mothernets.planning import DeviceCosts
+from keras_mothernets.planning import DeviceCosts, Predictor, ReadNetworks
 from keras_mothernets.planning.choice import Proposals
 from keras_mothernets.surgery import HatchPlan
 from keras_mothernets.training.check_run import check_schedule
@@ -141,6 +141,7 @@ class MotherNets(Method):
         self._explanations: dict[str, HatchPlan] = {}
         self._own_mothers: dict[Cluster, Member | None] = {}
         self._siblings: dict[Any, MotherNets] = {}
+        self._read_networks: ReadNetworks = {}
 
     def describe(self) -> str:
         """The method and its settings in one line; part of the plan."""
@@ -251,7 +252,7 @@ class MotherNets(Method):
             lambda count: self._sibling(members, count).design,
             len(members),
             Schedule(epochs, size, data.steps(size), monitor_of(monitor, data)),
-            DeviceCosts.here(),
+            Predictor(DeviceCosts.here(), seconds=MEASURES, networks=self._read_networks),
             budget=budget,
             usd=usd,
             price=price,
@@ -452,8 +453,11 @@ class MotherNets(Method):
         inside = [self._members[index] for index in group.indices]
         if len(inside) == 1:
             return inside[0]
-        equal = (member for member in inside if same_architecture(group.mothernet, member.model))
-        return next(equal, None)
+        mother = group.mothernet
+        size = mother.count_params()
+        # Architectures are read for the comparison; parameters are counted at once.
+        alike = (member for member in inside if member.model.count_params() == size)
+        return next((one for one in alike if same_architecture(mother, one.model)), None)
 
     def _start(
         self,

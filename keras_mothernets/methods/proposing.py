@@ -9,7 +9,7 @@ from typing import Any
 from keras_mothernets.errors import MotherNetsError, finite_number, whole_number
 from keras_mothernets.member import Member
 from keras_mothernets.methods.design import Design, Schedule
-from keras_mothernets.planning import DeviceCosts, Predictor
+from keras_mothernets.planning import Predictor
 from keras_mothernets.planning.budget import seconds_of
 from keras_mothernets.planning.choice import Proposals, propose
 from keras_mothernets.training.context import RunContext
@@ -24,7 +24,7 @@ def proposals(
     design_of: Callable[[int], Callable[[Schedule], Design]],
     members: int,
     schedule: Schedule,
-    costs: DeviceCosts,
+    predictor: Predictor,
     *,
     budget: Any = None,
     usd: float | None = None,
@@ -40,7 +40,7 @@ def proposals(
         design_of: For a number of clusters what makes the jobs for a schedule.
         members: Number of members.
         schedule: Batch size and steps; its epochs count where there is no budget.
-        costs: What layers take on this device.
+        predictor: Knows this device.
         budget: See `MotherNets.propose`, and so are all others.
         usd: Money in place of time.
         price: USD per hour.
@@ -53,8 +53,7 @@ def proposals(
     faster = finite_number("faster", faster, above=True)
     numbers = [whole_number("workers", number, 1) for number in workers]
     for number in numbers:
-        costs.know_workers(number)
-    predictor = Predictor(costs, seconds=MEASURES)
+        predictor.costs.know_workers(number)
     designs: dict[int, Callable[[Schedule], Design]] = {}
 
     def plan_of(count: int, epochs: int) -> Plan:

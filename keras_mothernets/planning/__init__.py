@@ -2,6 +2,13 @@
 
 from keras_mothernets.planning.device_costs import DeviceCosts
 from keras_mothernets.planning.known import forecast_if_known, learn, measure_device
-from keras_mothernets.planning.predict import Predictor
+from keras_mothernets.planning.predict import Predictor, ReadNetworks
 
-__all__ = ["DeviceCosts", "Predictor", "forecast_if_known", "learn", "measure_device"]
+__all__ = [
+    "DeviceCosts",
+    "Predictor",
+    "ReadNetworks",
+    "forecast_if_known",
+    "learn",
+    "measure_device",
+]

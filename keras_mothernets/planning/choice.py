@@ -156,7 +156,8 @@ def propose(
             option = _most_epochs(plan_of, count, budget, workers, least)
             if option is not None:
                 found.append(option)
-        if not exhaustive and _has_ended(found):
+        has_none = not found and len(least) > WORSE
+        if not exhaustive and (has_none or _has_ended(found)):
             break
     if not found:
         fastest = min(least, key=lambda one: one.seconds)

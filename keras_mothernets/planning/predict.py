@@ -72,6 +72,9 @@ class Network:
         return self.steps[batch]
 
 
+ReadNetworks = dict[int, tuple[keras.Model, Network]]
+
+
 class Predictor:
     """Predicts plans on one device; networks are read once.
 
@@ -80,12 +83,19 @@ class Predictor:
         seconds: How long to measure layers of a plan at their own sizes, a tenth of a second for
             each; kinds of layers that nothing is known of are measured before that. With `None`
             nothing is measured, and such layers are an error.
+        networks: What was read of networks before, by `id` of the model, which is kept; added to.
 
     Raises:
         MotherNetsError: The device has not been measured.
     """
 
-    def __init__(self, costs: DeviceCosts, *, seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        costs: DeviceCosts,
+        *,
+        seconds: float | None = None,
+        networks: ReadNetworks | None = None,
+    ) -> None:
         if not costs.is_measured:
             raise MotherNetsError(
                 "It is not known what layers take on this device",
@@ -93,7 +103,8 @@ class Predictor:
             )
         self.costs = costs
         self._seconds = seconds
-        self._networks: dict[int, tuple[keras.Model, Network]] = {}
+        self._networks: ReadNetworks = {} if networks is None else networks
+        self._met: set[tuple[int, int]] = set()
         self._steps: dict[tuple[int, int], Measured] = {}
         self._optimizers: dict[str, OptimizerCosts] = {}
 
@@ -166,7 +177,8 @@ class Predictor:
             with naming(f"Job `{job.name}`"):
                 network = self._network(networks[job.network])
                 batch = job.batch_size or 1
-                if batch not in network.steps:
+                if (id(network), batch) not in self._met:
+                    self._met.add((id(network), batch))
                     steps.append(network.step(batch))
         if steps:
             self.costs.meet(steps, seconds)
