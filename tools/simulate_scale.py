@@ -108,6 +108,8 @@ def read_measured(results: Results, parameters: Mapping[str, int]) -> Measured:
             continue
         epochs = results.values(cell, "epochs", "job")
         for name, took in results.values(cell, "cpu_seconds", "job").items():
+            if name not in parameters:  # a mother of a cluster, of all, or a narrower one
+                continue
             if (cell.method, cell.budget) == ("FullData", EARLIER_BUDGET):
                 steps = int(epochs[name]) * steps_per_epoch()
                 row = LedgerRow(
