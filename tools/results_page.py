@@ -71,8 +71,8 @@ measured. `FullData` at a budget is therefore also the control that a fast metho
 same total spent on short independent runs. All methods see the same images, augmentation, initial
 weights and optimizer, and the highest learning rate shown; it rises over the first tenth of each
 job and falls as a cosine to zero (snapshots, geometric cycles and mothers that stop early have
-their own schedules). Every job keeps its best epoch on held-out images, and of several variants of one
-method the tables show the one that is best there; test images are looked at once, at the end.
+their own schedules). Every job keeps its best epoch on held-out images, and of several variants of
+one method the tables show the one that is best there; test images are looked at once, at the end.
 Figures are means ± standard deviations over seeds."""
 
 
