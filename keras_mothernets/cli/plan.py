@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_mothernets import datasets, reporting
 from keras_mothernets.cli.proposal_file import keep_proposal
-from keras_mothernets.cli.sources import check_classes, check_source, load_ensemble
+from keras_mothernets.cli.sources import check_source, members_for
 from keras_mothernets.cli.train import compile_for, optimizer_of
 from keras_mothernets.methods import MotherNets
 from keras_mothernets.planning import DeviceCosts, measure_device
@@ -34,15 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     data = datasets.load(
         arguments.dataset, data_dir=arguments.data_dir, validation=arguments.validation, seed=0
     )
-    members = load_ensemble(
-        arguments.ensemble,
-        data.input_shape,
-        data.num_classes,
-        allow_code=arguments.allow_code,
-        width=arguments.width,
-        augment=arguments.augment,
-    )
-    check_classes(members, data.num_classes)
+    members = members_for(arguments, data)
     method = MotherNets(members, member_epochs=arguments.member_epochs)
     compile_for(method, members, optimizer_of(arguments))
     if arguments.measure or not DeviceCosts.here().is_measured:

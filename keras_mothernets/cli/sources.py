@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import keras
 from keras_mothernets import graph, zoo
 from keras_mothernets.cli.demo_networks import demo
 from keras_mothernets.cli.model_files import load_folder
+from keras_mothernets.datasets import Dataset
 from keras_mothernets.errors import MotherNetsError, naming
 from keras_mothernets.member import Member, as_members
 from keras_mothernets.training.losses import PROBABILITIES
@@ -26,6 +28,28 @@ ZOO: dict[str, Callable[..., list[Member]]] = {
     "wrn5": zoo.wrn5,
     "demo": demo,
 }
+
+
+def members_for(arguments: argparse.Namespace, data: Dataset) -> list[Member]:
+    """The ensemble that a command names, made or loaded for a data set.
+
+    Args:
+        arguments: With `ensemble`, `allow_code`, `width` and `augment`.
+        data: The data set.
+
+    Raises:
+        MotherNetsError: As in `load_ensemble` and `check_classes`.
+    """
+    members = load_ensemble(
+        arguments.ensemble,
+        data.input_shape,
+        data.num_classes,
+        allow_code=arguments.allow_code,
+        width=arguments.width,
+        augment=arguments.augment,
+    )
+    check_classes(members, data.num_classes)
+    return members
 
 
 def load_ensemble(

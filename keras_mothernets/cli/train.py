@@ -11,10 +11,9 @@ from keras_mothernets import datasets, reporting
 from keras_mothernets.cli.kept_command import keeping_command
 from keras_mothernets.cli.proposal_file import take_proposal
 from keras_mothernets.cli.sources import (
-    check_classes,
     check_source,
     gives_probabilities,
-    load_ensemble,
+    members_for,
 )
 from keras_mothernets.comparison import ONE_NETWORK, Entry
 from keras_mothernets.datasets import Dataset
@@ -54,15 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     print(data)
     keras.utils.set_random_seed(arguments.seed)  # the initial weights of new networks
-    members = load_ensemble(
-        arguments.ensemble,
-        data.input_shape,
-        data.num_classes,
-        allow_code=arguments.allow_code,
-        width=arguments.width,
-        augment=arguments.augment,
-    )
-    check_classes(members, data.num_classes)
+    members = members_for(arguments, data)
     method = make_method(arguments, members)
     compile_for(method, members, optimizer_of(arguments))
     training = {"epochs": arguments.epochs, "batch_size": arguments.batch_size}

@@ -21,6 +21,7 @@ from keras_mothernets.methods.ensemble_settings import compile_ensemble
 from keras_mothernets.methods.method import Method
 from keras_mothernets.methods.mothernets import MotherNets
 from keras_mothernets.planning.budget import seconds_of
+from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.data import TrainingData, read_data
 from keras_mothernets.training.losses import loss_specs
 from keras_mothernets.training.plan import Plan
@@ -119,7 +120,8 @@ class AdaptiveMotherNets(Method):
         self._given = dict(settings)
         self._first = MotherNets(members, n_clusters=n_clusters, seed=seed, **settings)
         most = len(self._members) if max_clusters is None else max_clusters
-        self.max_clusters = whole_number("max_clusters", most, self._first.n_clusters)
+        most = whole_number("max_clusters", most, self._first.n_clusters)
+        self.max_clusters = min(most, len(self._members))
         self.decisions: list[str] = []
         self.histories: list[History] = []
         self._chosen: dict[str, MotherNets] = {}
@@ -214,6 +216,17 @@ class AdaptiveMotherNets(Method):
                 for name in names
             ]
         return list(self._trained)
+
+    def last_run(self) -> tuple[Plan, RunContext]:
+        """There is none of all: each round has a run of its own.
+
+        Raises:
+            MotherNetsError: Always; it says where the runs are.
+        """
+        raise MotherNetsError(
+            "AdaptiveMotherNets have a run for each round, and none of all together",
+            fix="Give the folder of a round, `run_dir/round_1` for the first",
+        )
 
     def finished_members(self) -> list[Member]:
         """The members that the last `fit` has finished, even if it was stopped."""

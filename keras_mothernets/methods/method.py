@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import inspect
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,15 +12,15 @@ import keras
 
 from keras_mothernets.ensembles.combine import check_alike, combine
 from keras_mothernets.errors import MotherNetsError, check_arguments, whole_number
-from keras_mothernets.graph import own_methods
 from keras_mothernets.member import Member, as_members
+from keras_mothernets.methods.arguments import check_training, monitor_of, read_arguments
 from keras_mothernets.methods.design import Design, Schedule
 from keras_mothernets.methods.ensemble_settings import check_votes, compile_ensemble
-from keras_mothernets.planning import forecast_if_known, learn
+from keras_mothernets.planning import forecast_if_known, learn, untouched
 from keras_mothernets.training.check_distribute import check_strategy, distributed
 from keras_mothernets.training.check_run import check_run, check_schedule
 from keras_mothernets.training.context import RunContext
-from keras_mothernets.training.data import TrainingData, read_data
+from keras_mothernets.training.data import TrainingData
 from keras_mothernets.training.executor import Executor, Local
 from keras_mothernets.training.failures import check_on_failure
 from keras_mothernets.training.fingerprint import architecture_fingerprint
@@ -34,20 +33,6 @@ from keras_mothernets.training.run_plan import check_executor, display, opened, 
 from keras_mothernets.training.seeds import derive_seed
 from keras_mothernets.training.settings import CompileSettings
 from keras_mothernets.training.store import MemoryStore, Store, store_that_grows
-
-# What of a `keras.Model` decides how it is trained and evaluated.
-_TRAINING = (
-    "train_step",
-    "test_step",
-    "predict_step",
-    "make_train_function",
-    "make_test_function",
-    "compute_loss",
-    "compute_metrics",
-    "fit",
-    "evaluate",
-)
-
 
 MEASURES = 5.0  # seconds that a plan may measure layers for
 
@@ -74,7 +59,8 @@ class Method(abc.ABC):
         self._run: tuple[Plan, RunContext] | None = None
         self._last: tuple[Plan, RunContext] | None = None  # which may have been stopped
         self._trained: list[keras.Model] | None = None
-        self._known: dict[int, str] = {}  # fingerprints of architectures, while a plan is made
+        # Fingerprints of architectures, while a plan is made.
+        self._known: dict[int, tuple[keras.Model, str]] = {}
         self._grows = False  # whether a run may have jobs that it did not begin with
 
     @abc.abstractmethod
@@ -139,7 +125,7 @@ class Method(abc.ABC):
             device, and `compile` for this method, it tells seconds, memory, the longest way and
             the price; layers of new sizes are measured then, for at most five seconds.
         """
-        data = _read("plan", x, y, data_arguments)
+        data = read_arguments(Method.plan, x, y, data_arguments)
         plan, context = self._prepare(data, epochs, batch_size, monitor)
         return plan if context is None else forecast_if_known(plan, context, seconds=MEASURES)
 
@@ -212,7 +198,7 @@ class Method(abc.ABC):
         executor = Local() if executor is None else executor
         check_executor(executor, distribute)
         check_strategy(distribute)
-        data = _read("fit", x, y, data_arguments)
+        data = read_arguments(Method.fit, x, y, data_arguments)
         plan, context = self._prepare(data, epochs, batch_size, monitor, callbacks)
         assert context is not None, "`compile` was called"
         if distribute is not None:
@@ -228,10 +214,10 @@ class Method(abc.ABC):
         check_run(plan, context)
         with opened(store, plan):
             self._run, self._trained, self._last = None, None, (plan, context)
-            untouched = _untouched(plan, context)
+            new = untouched(plan, context)
             records = run_plan(executor, plan, context)
         if isinstance(executor, Local):
-            learn(plan, context, records, untouched)
+            learn(plan, context, records, new)
         self._run = (plan, context)
         return History([records[job.name] for job in plan if job.name in records], context.failed)
 
@@ -370,9 +356,9 @@ class Method(abc.ABC):
 
     def _fingerprint(self, model: keras.Model) -> str:
         """The fingerprint of an architecture, taken once for each plan: that takes a while."""
-        if id(model) not in self._known:
-            self._known[id(model)] = architecture_fingerprint(model)
-        return self._known[id(model)]
+        if id(model) not in self._known:  # the model is kept, so that its number stays its own
+            self._known[id(model)] = (model, architecture_fingerprint(model))
+        return self._known[id(model)][1]
 
     def member_job(self, member: Member, schedule: Schedule, **values: Any) -> Job:
         """The job of a member that is trained for all epochs, or for its own number of them.
@@ -410,61 +396,6 @@ class Method(abc.ABC):
         jobs = tuple(context.described(job) for job in design.jobs)
         settings = self._settings.describe()
         return Plan(self.describe(), jobs, data.fingerprint(), settings), context
-
-
-def _read(verb: str, x: Any, y: Any, data_arguments: dict[str, Any]) -> TrainingData:
-    """Read the data that `fit` or `plan` was given."""
-    owners = (getattr(Method, verb), read_data)
-    names = dict.fromkeys(name for owner in owners for name in inspect.signature(owner).parameters)
-    known = [name for name in names if name not in ("self", "data_arguments")]
-    check_arguments(verb, data_arguments, known)
-    return read_data(x, y, **data_arguments)
-
-
-def _untouched(plan: Plan, context: RunContext) -> set[str]:
-    """Names of the jobs that have not begun; none where nobody asks."""
-    if plan.forecast is None:
-        return set()
-    store = context.store
-    finished = {job.name for job in plan if store.record(job) is not None}
-    files = {job.name: store.checkpoint(job) for job in plan if job.name not in finished}
-    return {name for name, file in files.items() if file is None or not file.told("epochs")}
-
-
-def monitor_of(choice: Any, data: TrainingData) -> str:
-    """The metric by which the best epoch is kept, "" without one or without a validation.
-
-    Raises:
-        MotherNetsError: It is no name.
-    """
-    if choice is not None and (not isinstance(choice, str) or not choice):
-        raise MotherNetsError(
-            "`monitor` must be the name of a metric, such as `val_loss`, or `None`",
-            received=repr(choice),
-        )
-    return "" if choice is None or data.validation is None else choice
-
-
-def check_training(members: Sequence[Member]) -> None:
-    """Members are copied as plain models, so training of their own would be lost.
-
-    Args:
-        members: The members.
-
-    Raises:
-        MotherNetsError: A member's class overrides how it is trained.
-    """
-    for member in members:
-        own = own_methods(member.model, _TRAINING)
-        if own:
-            raise MotherNetsError(
-                f"Member `{member.label}` has a `{own[0]}` of its own, and copies of it would be"
-                " trained without",
-                expected="a Functional or Sequential model that trains as Keras' own do",
-                received=f"class `{type(member.model).__name__}`",
-                fix="Give what it does as loss, metrics, optimizer or layers; or train it by itself"
-                " and use `km.combine`",
-            )
 
 
 def _ensemble(

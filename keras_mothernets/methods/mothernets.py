@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -19,8 +19,17 @@ from keras_mothernets.errors import (
     whole_number,
 )
 from keras_mothernets.member import Member, as_members
+from keras_mothernets.methods.arguments import check_training, monitor_of, read_arguments
 from keras_mothernets.methods.design import Design, Schedule
-from keras_mothernets.methods.method import Method, check_training, monitor_of
+from keras_mothernets.methods.method import Method
+from keras_mothernets.methods.mothernets_settings import (
+    BEYOND,
+    MEMBER_SHARE,
+    MOTHER_PART,
+    if_given,
+    number_of_clusters,
+    truth,
+)
 from keras_mothernets.methods.proposing import MEASURES, proposals
 from keras_mothernets.methods.proposing import without as left_of
 from keras_mothernets.mothernet import mothernet, same_architecture
@@ -29,26 +38,8 @@ from keras_mothernets.planning.choice import Proposals
 from keras_mothernets.surgery import HatchPlan
 from keras_mothernets.training.check_run import check_schedule
 from keras_mothernets.training.context import RunContext
-from keras_mothernets.training.data import read_data
 from keras_mothernets.training.job import Hatch, Job, Scratch, Start
 from keras_mothernets.training.seeds import derive_seed
-
-# Of the schedule of a mother who is no member: her rate is still high when members are hatched.
-MOTHER_PART = 0.25
-# Epochs of a member as a part of its mother's: behind a mother who was trained to her end it has
-# to move away from her first; behind one who was not it has only to be annealed.
-MEMBER_SHARE = {True: 1 / 2, False: 1 / 10}
-# What goes beyond the paper, and what it usually is; a plan tells of it where it differs.
-BEYOND: dict[str, Any] = {
-    "mother_part": None,
-    "mother_average": None,
-    "member_rate": 1.0,
-    "member_patience": None,
-    "fresh_layers": 0,
-    "new_channels": "copies",
-    "tree": False,
-    "chain": 0,
-}
 
 
 class MotherNets(Method):
@@ -121,19 +112,19 @@ class MotherNets(Method):
         chain: int = 0,
     ) -> None:
         super().__init__(members, seed=seed)
-        self.n_clusters = _clusters_of(n_clusters, len(self._members))
-        self.member_epochs = _if_given(whole_number, "member_epochs", member_epochs, 0)
+        self.n_clusters = number_of_clusters(n_clusters, len(self._members))
+        self.member_epochs = if_given(whole_number, "member_epochs", member_epochs, 0)
         self.noise = finite_number("noise", noise)
         self.shrink = finite_number("shrink", shrink, most=1)
-        self.mother_part = _if_given(finite_number, "mother_part", mother_part, most=1, above=True)
-        self.mother_average = _if_given(
+        self.mother_part = if_given(finite_number, "mother_part", mother_part, most=1, above=True)
+        self.mother_average = if_given(
             finite_number, "mother_average", mother_average, most=0.99999, above=True
         )
         self.member_rate = finite_number("member_rate", member_rate, above=True)
-        self.member_patience = _if_given(whole_number, "member_patience", member_patience, 1)
+        self.member_patience = if_given(whole_number, "member_patience", member_patience, 1)
         self.fresh_layers = whole_number("fresh_layers", fresh_layers, 0)
         self.new_channels = surgery.check_new_channels(new_channels)
-        self.tree = _truth("tree", tree)
+        self.tree = truth("tree", tree)
         self.chain = whole_number("chain", chain, 0)
         self._clusters: list[Cluster] | None = None
         self._added: dict[int, list[int]] = {}
@@ -243,7 +234,7 @@ class MotherNets(Method):
             raise MotherNetsError(
                 "`compile` comes before `propose`", fix="Call `compile` with a loss"
             )
-        data = read_data(x, y, **data_arguments)
+        data = read_arguments(MotherNets.propose, x, y, data_arguments)
         epochs, batch_size = check_schedule(epochs, batch_size, data)
         size = data.batch_size(batch_size)
         members = left_of(self._members, without)
@@ -505,28 +496,6 @@ class MotherNets(Method):
             return self.member_epochs
         share = MEMBER_SHARE[mother.schedule_epochs is None]
         return max(1, math.ceil(share * schedule.epochs))
-
-
-def _clusters_of(count: Any, members: int) -> int:
-    count = whole_number("n_clusters", count, 1)
-    if count > members:
-        raise MotherNetsError(
-            "`n_clusters` is larger than the number of members",
-            expected=f"1 to {members}",
-            received=count,
-        )
-    return count
-
-
-def _if_given(check: Callable[..., Any], name: str, value: Any, *least: int, **limits: Any) -> Any:
-    """A setting that is checked unless it is `None`."""
-    return None if value is None else check(name, value, *least, **limits)
-
-
-def _truth(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise MotherNetsError(f"`{name}` must be True or False", received=repr(value))
-    return value
 
 
 def _check_frozen(lost: list[str]) -> None:

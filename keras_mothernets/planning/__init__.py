@@ -1,7 +1,7 @@
 """PREDICT: what a plan will take, and what to plan for a budget."""
 
 from keras_mothernets.planning.device_costs import DeviceCosts
-from keras_mothernets.planning.known import forecast_if_known, learn, measure_device
+from keras_mothernets.planning.known import forecast_if_known, learn, measure_device, untouched
 from keras_mothernets.planning.predict import Predictor, ReadNetworks
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "forecast_if_known",
     "learn",
     "measure_device",
+    "untouched",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from keras_mothernets.errors import MotherNetsError
@@ -15,6 +16,8 @@ PlanOf = Callable[[int, int], Plan]
 """Gives the plan, with its forecast, for a number of clusters and a number of epochs."""
 
 MOST_EPOCHS = 100_000
+STRIDE = 8  # factor between the first guesses
+MOST_LEVELS = 8  # epochs that may be needed to give each network on the way to a mother one
 # With more clusters the search ends after so many of them were worse than the best.
 WORSE = 2
 
@@ -186,19 +189,13 @@ def _most_epochs(
     Between one that fits and one that does not, the next guess is where a straight line through
     both meets the budget: times are nearly that, so that few plans are made.
     """
-    fits: Proposal | None = None
-    over: Proposal | None = None
-    for epochs in _guesses():
-        option = _tried(plan_of, count, epochs, workers)
-        if option is None:
-            continue
-        if option.seconds > budget:
-            over = option
-            break
-        fits = option
-    if fits is None:
-        least += [over] if over is not None else []
+    fits, over = _fewest(plan_of, count, workers), None
+    if fits.seconds > budget:
+        least.append(fits)
         return None
+    while over is None and fits.epochs < MOST_EPOCHS:
+        option = _option(plan_of, count, fits.epochs * STRIDE, workers)
+        fits, over = (option, None) if option.seconds <= budget else (fits, option)
     while over is not None and over.epochs - fits.epochs > 1:
         slope = (over.seconds - fits.seconds) / (over.epochs - fits.epochs)
         guess = fits.epochs + math.floor((budget - fits.seconds) / max(slope, 1e-12))
@@ -215,21 +212,12 @@ def _between(epochs: int, fits: Proposal, over: Proposal) -> int:
     return max(fits.epochs + 1, min(over.epochs - 1, epochs))
 
 
-def _guesses() -> Iterator[int]:
-    epochs = 1
-    while epochs <= MOST_EPOCHS:
-        yield epochs
-        epochs *= 8
-
-
-def _tried(plan_of: PlanOf, count: int, epochs: int, workers: Sequence[int]) -> Proposal | None:
-    """An option; `None` where so few epochs cannot be shared out among the jobs."""
-    try:
-        return _option(plan_of, count, epochs, workers)
-    except MotherNetsError:
-        if epochs > 8:
-            raise
-        return None
+def _fewest(plan_of: PlanOf, count: int, workers: Sequence[int]) -> Proposal:
+    """The option of fewest epochs; with a chain or a tree one is too few to be shared out."""
+    for epochs in range(1, MOST_LEVELS):
+        with contextlib.suppress(MotherNetsError):
+            return _option(plan_of, count, epochs, workers)
+    return _option(plan_of, count, MOST_LEVELS, workers)
 
 
 def _option(plan_of: PlanOf, count: int, epochs: int, workers: Sequence[int]) -> Proposal:

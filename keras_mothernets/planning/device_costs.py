@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple, Self
 import keras
 import numpy as np
 
-from keras_mothernets.errors import MotherNetsError
+from keras_mothernets.errors import MotherNetsError, reason_of
 from keras_mothernets.graph import read
 from keras_mothernets.planning.corrections import Corrections
 from keras_mothernets.planning.device import device_here, file_of
@@ -185,7 +186,8 @@ class DeviceCosts:
         """
         kind = kind_of(optimizer)
         if kind not in self._optimizers:
-            self._optimizers[kind] = measure_optimizer(optimizer)
+            with _alone(f"Optimizer `{kind}`"):
+                self._optimizers[kind] = measure_optimizer(optimizer)
             self.save()
         return self._optimizers[kind]
 
@@ -270,7 +272,8 @@ class DeviceCosts:
 
     def _measure(self, primitives: Iterable[Primitive]) -> None:
         for one in primitives:
-            self._measured[one.kind][one.sizes] = Measured(*measure(one))
+            with _alone(f"Layer `{one.node.name}`"):
+                self._measured[one.kind][one.sizes] = Measured(*measure(one))
             self._laws.pop(one.kind, None)
 
     def _seconds(self, kind: str, sizes: list[Sizes], which: int) -> np.ndarray:
@@ -297,6 +300,20 @@ class DeviceCosts:
         optimizer = self.optimizer(probe_optimizer())
         update = optimizer.update(len(model.trainable_variables), model.count_params())
         return Alone(step.training, update, step.forward)
+
+
+@contextlib.contextmanager
+def _alone(what: str) -> Iterator[None]:
+    """Say what could not be run alone; a plan then has no seconds, and trains all the same."""
+    try:
+        yield
+    except MotherNetsError:
+        raise
+    except Exception as error:
+        raise MotherNetsError(
+            f"{what} cannot be measured alone",
+            received=f"{type(error).__name__}: {reason_of(error)}",
+        ) from error
 
 
 def _few_of_each(primitives: list[Primitive]) -> Iterator[Primitive]:

@@ -68,8 +68,10 @@ def learn(
         records: What came of them.
         new: Names of the jobs that were trained now, from their first epoch.
     """
+    if plan.forecast is None:
+        return
     costs = DeviceCosts.here()
-    if plan.forecast is None or not costs.is_measured:
+    if not costs.is_measured:
         return
     predictor = Predictor(costs)
     taught: set[str] = set()
@@ -81,3 +83,18 @@ def learn(
     whole = [(one, row.wall_seconds) for one, row in pairs if row.epochs == one.epochs]
     costs.corrections = costs.corrections.with_jobs(whole)
     costs.save()
+
+
+def untouched(plan: Plan, context: RunContext) -> set[str]:
+    """Names of the jobs of which nothing has been done; none without a forecast to learn from.
+
+    Args:
+        plan: The plan.
+        context: With the store, opened for it.
+    """
+    if plan.forecast is None:
+        return set()
+    store = context.store
+    finished = {job.name for job in plan if store.record(job) is not None}
+    files = {job.name: store.checkpoint(job) for job in plan if job.name not in finished}
+    return {name for name, file in files.items() if file is None or not file.told("epochs")}

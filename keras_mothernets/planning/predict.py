@@ -31,12 +31,13 @@ class Network:
     """What is asked of a network again and again.
 
     Args:
+        architecture: What was read of it.
         weights: Number of variables, trained or not.
         variables: Number of variables that are trained.
         parameters: Number of parameters.
         flops: Floating-point operations of one example forward; `None` if not known.
         activations: Numbers that the layers give for one example.
-        step: Primitives by batch size.
+        steps: Primitives by batch size.
     """
 
     architecture: Architecture
@@ -82,7 +83,8 @@ class Predictor:
         costs: What layers cost there.
         seconds: How long to measure layers of a plan at their own sizes, a tenth of a second for
             each; kinds of layers that nothing is known of are measured before that. With `None`
-            nothing is measured, and such layers are an error.
+            no layer is measured, and such kinds are an error; a kind of optimizer that is new is
+            measured in any case, in a second.
         networks: What was read of networks before, by `id` of the model, which is kept; added to.
 
     Raises:

@@ -19,7 +19,7 @@ _SAYS_NOTHING = frozenset(
     "name trainable dtype filters units kernel_size strides padding pool_size activation use_bias "
     "rate seed noise_shape momentum epsilon center scale offset input_dim output_dim build_config "
     "batch_input_shape target_shape axis mean variance invert quantization_config "
-    "moving_mean_initializer renorm_momentum synchronized autocast lora_rank lora_alpha".split()
+    "renorm_momentum synchronized autocast lora_rank lora_alpha".split()
 )
 _SAYS_NOTHING_AT_END = ("_initializer", "_regularizer", "_constraint")
 
@@ -64,14 +64,14 @@ class Primitive:
         node: The call itself, so that it can be measured; two of one kind and of the same sizes
             are the same.
         batch: Examples.
-        dtypes: Types of what goes in.
+        dtypes: Type of each tensor that goes in.
     """
 
     kind: str
     sizes: Sizes
     node: Node = field(compare=False, repr=False)
     batch: int = field(compare=False, repr=False)
-    dtypes: tuple[str, ...] = field(compare=False, repr=False, default=())
+    dtypes: tuple[str, ...] = field(compare=False, repr=False)
 
     @property
     def needs_gradients(self) -> bool:
@@ -184,11 +184,6 @@ def _numbers(shapes: Any) -> int:
 
 def _channels(shapes: Any) -> int:
     return max((shape[-1] for shape in shapes if shape), default=1)
-
-
-def inputs_of(node: Node) -> dict[int, tuple[int, ...]]:
-    """Shapes of the tensors of a call without the batch axis, by number."""
-    return dict(zip(node.inputs, node.input_shapes, strict=True))  # type: ignore[arg-type]
 
 
 def references(node: Node) -> list[TensorRef]:

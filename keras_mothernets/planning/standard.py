@@ -78,10 +78,10 @@ def standard_primitives() -> list[Primitive]:
     """Convolutions, dense layers, normalisations, activations, poolings, sums and joins.
 
     Sizes are drawn with the same seed always: from 16 to 256 examples, images of 2 to 32 pixels
-    a side, 4 to 256 channels, 16 to 2,048 units.
+    a side, 1 to 256 channels, 4 to 2,048 units.
 
     Returns:
-        About 200 primitives.
+        About 260 primitives.
     """
     dice, found = Dice(), []
     for draw, count, is_inside in _DRAWS:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mothernets.graph import Architecture, Chain, Input, build
-from keras_mothernets.planning.primitive import Primitive, inputs_of, references
+from keras_mothernets.planning.primitive import Primitive, references
 
 SECONDS = 0.06  # that one thing is repeated for
 LEAST, MOST = 5, 100  # repetitions
@@ -61,15 +61,13 @@ def call_seconds(run: Callable[[], Any], seconds: float = SECONDS) -> float:
 def _model(primitive: Primitive) -> keras.Model:
     """The call alone, as a model."""
     node = primitive.node
-    inputs = tuple(
-        Input(number, f"input_{number}", shape, dtype)
-        for (number, shape), dtype in zip(
-            inputs_of(node).items(), primitive.dtypes or ("float32",) * 99, strict=False
-        )
-    )
+    told = zip(node.inputs, node.input_shapes, primitive.dtypes, strict=True)
+    inputs = {
+        number: Input(number, f"input_{number}", shape, dtype) for number, shape, dtype in told
+    }
     alone = Architecture(
         "primitive",
-        inputs,
+        tuple(inputs.values()),
         node.outputs,
         (node,),
         Chain((node,)),

@@ -84,3 +84,14 @@ def undisturbed_and_killed(tmp_path):
         return expected, run(StopAt(), tmp_path)
 
     return both
+
+
+@pytest.fixture
+def wide_and_tall(mlp):
+    """Two members that are wide and two that are tall; no mother is equal to a member."""
+    return [
+        mlp("wide", hidden=(12, 8)),
+        mlp("wider", hidden=(13, 7)),
+        mlp("tall", hidden=(6, 6, 4)),
+        mlp("taller", hidden=(6, 5, 6)),
+    ]

@@ -12,14 +12,8 @@ SPARSE = "sparse_categorical_crossentropy"
 
 
 @pytest.fixture
-def members(mlp):
-    """Two that are wide and two that are tall."""
-    return [
-        mlp("wide", hidden=(12, 8)),
-        mlp("wider", hidden=(13, 7)),
-        mlp("tall", hidden=(6, 6, 4)),
-        mlp("taller", hidden=(6, 5, 6)),
-    ]
+def members(wide_and_tall):
+    return wide_and_tall
 
 
 def fitted(members, data, *, budget="1h", losses=None, monkeypatch=None, **settings):
@@ -71,6 +65,18 @@ def test_the_budget_ends_it(members, data):
 def test_max_clusters_ends_it(members, data, monkeypatch):
     method, _ = fitted(members, data, max_clusters=2, losses=[1.0, 0.9], monkeypatch=monkeypatch)
     assert len(method.histories) == 2 and "There are 2 clusters" in method.decisions[-1]
+
+
+def test_no_more_clusters_than_members_are_asked_for(members, data, monkeypatch):
+    losses = [1.0, 0.9, 0.8, 0.7]
+    method, _ = fitted(members, data, max_clusters=9, losses=losses, monkeypatch=monkeypatch)
+    assert "There are 4 clusters" in method.decisions[-1]
+
+
+def test_who_asks_for_its_run_is_told_of_the_rounds(members, data):
+    method, _ = fitted(members, data, budget=0.001)
+    with pytest.raises(km.MotherNetsError, match="a run for each round.*round_1"):
+        method.last_run()
 
 
 def test_a_split_begins_with_the_function_of_its_mother(members, data, monkeypatch):

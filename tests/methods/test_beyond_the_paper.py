@@ -11,19 +11,62 @@ SPARSE = "sparse_categorical_crossentropy"
 
 
 @pytest.fixture
-def members(mlp):
-    """Two that are wide and two that are tall; no mother is equal to a member."""
-    return [
-        mlp("wide", hidden=(12, 8)),
-        mlp("wider", hidden=(13, 7)),
-        mlp("tall", hidden=(6, 6, 4)),
-        mlp("taller", hidden=(6, 5, 6)),
-    ]
+def members(wide_and_tall):
+    return wide_and_tall
 
 
 def fitted(method, data, *, epochs=4, optimizer="adam", **fit):
     method.compile(optimizer, SPARSE, metrics=["accuracy"])
     return method.fit(*data, epochs=epochs, batch_size=20, verbose=0, **fit)
+
+
+class _Weights(keras.callbacks.Callback):
+    """Notes the weights after every step."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps.append([weight.numpy() for weight in self.model.trainable_weights])
+
+
+def test_members_are_hatched_from_the_average_of_their_mothers_weights(members, data):
+    """The average is counted here from her weights after every step."""
+    momentum, noted = 0.8, {}
+
+    def note(job):
+        noted[job.name] = _Weights()
+        return [noted[job.name]]
+
+    method = km.MotherNets(members, mother_average=momentum)
+    history = fitted(method, data, epochs=3, optimizer=keras.optimizers.SGD(0.3), callbacks=note)
+    first, *others = noted["mothernet"].steps
+    average = first
+    for step in others:
+        pairs = zip(average, step, strict=True)
+        average = [momentum * old + (1 - momentum) * new for old, new in pairs]
+    mother = method.trained_mother("wide")
+    for ours, theirs in zip(mother.trainable_weights, average, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-5, atol=1e-6)
+    last = [weight.numpy() for weight in mother.trainable_weights]
+    assert max(np.abs(a - b).max() for a, b in zip(last, others[-1], strict=True)) > 1e-3
+    assert all(row.deviation < 1e-5 for row in history.ledger if row.role == "member")
+
+
+def test_only_mothers_are_averaged_and_the_plan_tells(members, data):
+    def planned(**settings):
+        method = km.MotherNets(members, **settings)
+        method.compile(OptimizerOfJob("sgd", 0.1, 5e-4), SPARSE)
+        return method.plan(*data, epochs=4, batch_size=20)
+
+    mother, *hatched = planned(mother_average=0.9)
+    assert mother.average == 0.9 and mother.renews_statistics
+    assert all(job.average is None and not job.renews_statistics for job in hatched)
+    assert "ema_momentum=0.9" in mother.optimizer.replace("'", "").replace(": ", "=")
+    usual = planned()
+    assert usual["mothernet"].average is None
+    assert usual.fingerprint != planned(mother_average=0.9).fingerprint
 
 
 def test_the_schedule_of_a_mother_that_stops_early_is_longer_than_her_training(members, data):
@@ -166,6 +209,8 @@ def test_every_level_needs_an_epoch(members, data):
     [
         ({"mother_part": 0}, "`mother_part` must be a finite number from 0 to 1, and not 0"),
         ({"mother_part": 1.5}, "`mother_part` must be a finite number from 0 to 1"),
+        ({"mother_average": 1.0}, "`mother_average` must be a finite number"),
+        ({"mother_average": 0}, "`mother_average` must be a finite number"),
         ({"member_rate": -1}, "`member_rate` must be a finite number of at least 0, and not 0"),
         ({"member_patience": 0}, "member_patience"),
         ({"fresh_layers": -1}, "fresh_layers"),

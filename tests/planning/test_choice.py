@@ -67,6 +67,18 @@ def test_a_budget_for_nothing_says_what_is_needed():
         propose(_plan_of, range(1, 6), budget=1.0)
 
 
+def test_where_few_epochs_cannot_be_shared_out_the_fewest_that_can_are_found():
+    def plan_of(count, epochs):
+        if epochs < 3:  # as with a chain of three networks
+            raise km.MotherNetsError("Every network needs an epoch")
+        return _plan_of(count, epochs)
+
+    budget = _plan_of(1, 4).forecast.total
+    assert propose(plan_of, [1], budget=budget).best.epochs == 4
+    with pytest.raises(km.MotherNetsError, match="too short"):
+        propose(plan_of, [1], budget=_plan_of(1, 2).forecast.total)
+
+
 def test_with_many_members_the_search_ends_when_it_gets_worse():
     asked = []
 
@@ -155,6 +167,7 @@ def test_asking_again_reads_no_network_again(method, monkeypatch):
         ({"faster": 0}, "`faster`"),
         ({"workers": (0,)}, "`workers`"),
         ({"budget": 0.001}, "too short"),
+        ({"budgett": "1m"}, "`propose` has no argument `budgett`"),
     ],
 )
 def test_questions_that_make_no_sense_are_refused(method, what, words):

@@ -115,6 +115,24 @@ def test_without_costs_or_steps_a_plan_has_no_forecast(costs, monkeypatch, tmp_p
     assert km.FullData(networks()).plan(x, y, epochs=2).forecast is None  # no `compile`
 
 
+def test_what_cannot_be_measured_alone_is_named_and_stops_no_training(costs, monkeypatch):
+    def fails(primitive):
+        raise ValueError("it needs a mask")
+
+    odd = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(name="flat"),
+         keras.layers.LayerNormalization(name="norm"), keras.layers.Dense(4, "softmax")]
+    )  # fmt: skip
+    plan, context = _planned(km.FullData([odd]))
+    monkeypatch.setattr("keras_mothernets.planning.device_costs.measure", fails)
+    with pytest.raises(km.MotherNetsError, match="Layer `norm` cannot be measured alone.*a mask"):
+        Predictor(costs, seconds=0.0)(plan, context)
+    x, y = digits()
+    method = km.FullData([odd])
+    method.compile("sgd", SPARSE)
+    assert method.plan(x, y, epochs=1).forecast is None
+
+
 def test_fit_measures_nothing_and_trains_the_same(costs, monkeypatch, tmp_path):
     x, y = digits()
     odd = keras.Sequential(
