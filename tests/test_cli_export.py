@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from keras_mothernets.cli import main
+from keras_mothernets.cli.kept_command import kept_arguments
 from keras_mothernets.ensembles.export import FORMATS
 from keras_mothernets.training import Job, JobRecord, LedgerRow, Plan, RunDirectory
 
@@ -107,3 +108,12 @@ def test_a_run_of_train_knows_its_classes(
     assert card["task"] == "classification" and card["given"]["data"] == "Data set `digits`"
     assert [member["name"] for member in card["members"]] == ["one", "two"]
     assert "one: val_accuracy" in card["given"]["measures"]
+
+
+def test_the_data_folder_of_a_run_is_meant_from_where_it_was_called(tmp_path):
+    values = {"arguments": ["train", "demo", "digits", "--data-dir", "data"], "folder": "/there"}
+    (tmp_path / "command.json").write_text(json.dumps(values))
+    assert kept_arguments(tmp_path).data_dir == Path("/there/data")
+    values["arguments"][-1] = "/mine"
+    (tmp_path / "command.json").write_text(json.dumps(values))
+    assert kept_arguments(tmp_path).data_dir == Path("/mine")

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_mothernets import datasets
-from keras_mothernets.cli.kept_command import COMMAND, read_command
+from keras_mothernets.cli.kept_command import COMMAND, kept_arguments
 from keras_mothernets.cli.model_files import load_files, load_folder
-from keras_mothernets.cli.parser import build_parser
 from keras_mothernets.cli.train import alike_outputs
 from keras_mothernets.ensembles import export
 from keras_mothernets.ensembles.positions import positions_of
@@ -124,7 +123,7 @@ def _check_finished(jobs: list[JobStatus], names: list[str]) -> None:
 
 def _with_command(source: Source, folder: Path) -> Source:
     """What is known of a run of `keras-mothernets train`: its data set, and what a loss takes."""
-    command = build_parser().parse_args(read_command(folder)[0])
+    command = kept_arguments(folder)
     card = {**source.card, "data": f"Data set `{command.dataset}`"}
     logits = not alike_outputs(source.members)
     try:

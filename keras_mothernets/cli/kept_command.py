@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from keras_mothernets.cli.parser import build_parser
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.training.files import write_atomically
 
@@ -69,3 +70,19 @@ def read_command(folder: Path) -> tuple[list[str], str]:
             fix="Call `train` with the same arguments as before: it goes on",
         ) from error
     return argv, place
+
+
+def kept_arguments(folder: Path) -> argparse.Namespace:
+    """The arguments of the `train` that a run directory tells of, with paths as they were meant.
+
+    Args:
+        folder: The run directory.
+
+    Raises:
+        MotherNetsError: As in `read_command`.
+    """
+    argv, place = read_command(folder)
+    arguments = build_parser().parse_args(argv)
+    if arguments.data_dir is not None:
+        arguments.data_dir = Path(place) / arguments.data_dir
+    return arguments

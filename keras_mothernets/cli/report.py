@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import keras
 
 from keras_mothernets import datasets, reporting
-from keras_mothernets.cli.kept_command import COMMAND, read_command
-from keras_mothernets.cli.parser import build_parser
+from keras_mothernets.cli.kept_command import COMMAND, kept_arguments
 from keras_mothernets.datasets import Dataset
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.training.files import check_writable
@@ -50,11 +48,8 @@ def _data(arguments: argparse.Namespace) -> tuple[Dataset | None, str | None, st
         return None, None, "the report was asked for without them (--no-data)."
     if not (arguments.run / COMMAND).exists():
         return None, None, SCRIPT
-    argv, place = read_command(arguments.run)
-    train = build_parser().parse_args(argv)
+    train = kept_arguments(arguments.run)
     data_dir = arguments.data_dir or train.data_dir
-    if data_dir is not None and arguments.data_dir is None:
-        data_dir = Path(place) / data_dir  # as it was meant there
     title = f"{train.ensemble} on {train.dataset}, by {train.method}"
     try:
         data = datasets.load(
