@@ -16,7 +16,7 @@ from keras_mothernets.graph import (
     build,
     read,
 )
-from keras_mothernets.member import as_members
+from keras_mothernets.member import Member, as_members
 from keras_mothernets.rules import check_rules
 from keras_mothernets.surgery import (
     TASTES,
@@ -74,8 +74,28 @@ def mothernet(members: Sequence[Any], *, name: str = "mothernet", seed: int = 0)
     entries = as_members(members)
     architectures = [read_member(entry.label, entry.model) for entry in entries]
     common = common_architecture(architectures, name=name)
+    return build_mother(entries, architectures, common, name=name, seed=seed)
+
+
+def build_mother(
+    members: Sequence[Member],
+    architectures: Sequence[Architecture],
+    common: Architecture,
+    *,
+    name: str = "mothernet",
+    seed: int = 0,
+) -> keras.Model:
+    """Build what some members have in common.
+
+    Args:
+        members: The members.
+        architectures: What was read of them.
+        common: What `common_architecture` found.
+        name: Name of the model.
+        seed: Seed of its initial weights.
+    """
     model = build(common, name=name, edit=Seeded(seed))
-    copy_given(entries, architectures, common, model)
+    copy_given(members, architectures, common, model)
     return model
 
 

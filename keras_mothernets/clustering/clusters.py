@@ -18,8 +18,9 @@ from keras_mothernets.clustering.partition import (
     partition_into,
 )
 from keras_mothernets.errors import MotherNetsError, SurgeryError
+from keras_mothernets.graph import Architecture
 from keras_mothernets.member import Member, as_members
-from keras_mothernets.mothernet import mothernet, read_member
+from keras_mothernets.mothernet import build_mother, read_member
 
 # With more clusters, only what the search found out anyway is told of why they are apart.
 _ASK_UP_TO = 20
@@ -37,13 +38,17 @@ class Cluster:
             from the MotherNet, copies not counted. As `km.explain(...).inherited`.
         members: These members.
         seed: Seed of the MotherNet's initial weights.
+        found: Gives what was read of the members, and what they have in common.
         parted: Finds what `apart` says.
     """
 
     indices: tuple[int, ...]
     shared: tuple[float, ...]
     members: tuple[Member, ...] = field(repr=False, compare=False)
-    seed: int = field(default=0, repr=False, compare=False)
+    seed: int = field(repr=False, compare=False)
+    found: Callable[[], tuple[Sequence[Architecture], Architecture]] = field(
+        repr=False, compare=False
+    )
     parted: Callable[[], tuple[str, ...]] = field(default=tuple, repr=False, compare=False)
 
     @cached_property
@@ -60,7 +65,7 @@ class Cluster:
 
         Where it is equal to a member (`same_architecture`), it still is a model of its own.
         """
-        return mothernet(self.members, seed=self.seed)
+        return build_mother(self.members, *self.found(), seed=self.seed)
 
     def __str__(self) -> str:
         rows = [
@@ -152,6 +157,7 @@ def cluster(
             mothers.shared(group),
             tuple(entries[number] for number in group),
             seed,
+            partial(mothers.found, group),
             partial(_reasons, mothers, partition, group),
         )
         for group in partition

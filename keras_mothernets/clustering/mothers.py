@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -45,11 +45,13 @@ class Mother:
         vector: Its padded layer vector, of shape `(layers, columns)`.
         params: Number of its parameters; 0 where nobody asks.
         shared: Once settled, the fraction of each member's parameters that come from it.
+        common: Once settled, what it is built of.
     """
 
     vector: np.ndarray
     params: int
     shared: tuple[float, ...] = ()
+    common: Architecture | None = field(default=None, repr=False)
 
 
 class Mothers:
@@ -137,6 +139,13 @@ class Mothers:
     def shared(self, group: Group) -> tuple[float, ...]:
         """For each member of a settled cluster the fraction of its parameters that it inherits."""
         return self._settled[group].shared if len(group) > 1 else (1.0,)
+
+    def found(self, group: Group) -> tuple[list[Architecture], Architecture]:
+        """The members of a settled cluster, and what they have in common."""
+        settled = self._settled.get(group)
+        common = settled.common if settled else None
+        members = [self._architectures[member] for member in group]
+        return members, common or self._common(group)
 
     def obstacle(self, group: Group) -> tuple[Group, SurgeryError] | None:
         """Two members of a cluster, or as many as it takes, that share no MotherNet, and why."""
@@ -229,7 +238,8 @@ class Mothers:
         core = group if len(self) <= _FOLD_ALL_UP_TO else self._core(group)
         while True:
             # Built and read again, for only then do its variables have their shapes.
-            mother = read(build(self._common(core), blank=True))
+            common = self._common(core)
+            mother = read(build(common, blank=True))
             shared: list[float] = []
             for member in group:
                 try:
@@ -241,7 +251,7 @@ class Mothers:
                     break
             else:
                 vector = self._layout.array(layer_vector(mother))
-                return Mother(vector, mother.num_params, tuple(shared))
+                return Mother(vector, mother.num_params, tuple(shared), common)
 
     def _common(self, group: Group) -> Architecture:
         """`common_architecture` of a cluster, or its error, found once."""

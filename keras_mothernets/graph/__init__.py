@@ -26,6 +26,7 @@ from keras_mothernets.graph.flops import (
     training_flops,
 )
 from keras_mothernets.graph.keras_graph import is_from_applications, own_methods
+from keras_mothernets.graph.per_model import PerModel
 from keras_mothernets.graph.portable import PortableModel
 from keras_mothernets.graph.precision import wide_floats
 from keras_mothernets.graph.reader import (
@@ -34,6 +35,7 @@ from keras_mothernets.graph.reader import (
     layer_variables,
     live_layers,
     read,
+    reading_once,
 )
 from keras_mothernets.graph.table import counted, shape_text, text_table
 from keras_mothernets.graph.tree import build_tree
@@ -47,6 +49,7 @@ __all__ = [
     "Input",
     "Layer",
     "Node",
+    "PerModel",
     "PortableModel",
     "Region",
     "Seeded",
@@ -73,6 +76,7 @@ __all__ = [
     "node_multiplications",
     "own_methods",
     "read",
+    "reading_once",
     "shape_text",
     "text_table",
     "training_flops",

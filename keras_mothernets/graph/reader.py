@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
@@ -53,6 +55,30 @@ _UNNAMED = re.compile(r"variable(_\d+)?")
 _NUMBER = re.compile(r"_\d+$")
 
 
+_once: ContextVar[dict[int, tuple[keras.Model, Architecture]] | None]
+_once = ContextVar("what has been read", default=None)
+
+
+@contextlib.contextmanager
+def reading_once() -> Iterator[None]:
+    """Inside, each model is read once, however often it is asked for: none may be changed.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> with reading_once():
+        ...     read(model) is read(model)
+        True
+    """
+    if _once.get() is not None:
+        yield
+        return
+    token = _once.set({})
+    try:
+        yield
+    finally:
+        _once.reset(token)
+
+
 def read(model: keras.Model) -> Architecture:
     """Read a model's architecture: nested models inlined, fused activations split off.
 
@@ -71,6 +97,15 @@ def read(model: keras.Model) -> Architecture:
         >>> [node.kind for node in read(model).nodes]
         ['Dense', 'relu']
     """
+    known = _once.get()
+    if known is None:
+        return _read(model)
+    if id(model) not in known:  # the model is kept, so that its number stays its own
+        known[id(model)] = (model, _read(model))
+    return known[id(model)][1]
+
+
+def _read(model: keras.Model) -> Architecture:
     check_readable(model)
     reader = _Reader()
     tensors: dict[int, int] = {}

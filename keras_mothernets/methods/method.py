@@ -12,11 +12,18 @@ import keras
 
 from keras_mothernets.ensembles.combine import check_alike, combine
 from keras_mothernets.errors import MotherNetsError, check_arguments, whole_number
+from keras_mothernets.graph import PerModel, reading_once
 from keras_mothernets.member import Member, as_members
 from keras_mothernets.methods.arguments import check_training, monitor_of, read_arguments
 from keras_mothernets.methods.design import Design, Schedule
 from keras_mothernets.methods.ensemble_settings import check_votes, compile_ensemble
-from keras_mothernets.planning import forecast_if_known, learn, untouched
+from keras_mothernets.planning import (
+    Network,
+    ReadNetworks,
+    forecast_if_known,
+    learn,
+    untouched,
+)
 from keras_mothernets.training.check_distribute import check_strategy, distributed
 from keras_mothernets.training.check_run import check_run, check_schedule
 from keras_mothernets.training.context import RunContext
@@ -59,8 +66,9 @@ class Method(abc.ABC):
         self._run: tuple[Plan, RunContext] | None = None
         self._last: tuple[Plan, RunContext] | None = None  # which may have been stopped
         self._trained: list[keras.Model] | None = None
-        # Fingerprints of architectures, while a plan is made.
-        self._known: dict[int, tuple[keras.Model, str]] = {}
+        # What plans ask of networks again and again.
+        self._identities = PerModel(_identity)
+        self._read_networks: ReadNetworks = PerModel(Network.of)
         self._grows = False  # whether a run may have jobs that it did not begin with
 
     @abc.abstractmethod
@@ -126,8 +134,14 @@ class Method(abc.ABC):
             the price; layers of new sizes are measured then, for at most five seconds.
         """
         data = read_arguments(Method.plan, x, y, data_arguments)
-        plan, context = self._prepare(data, epochs, batch_size, monitor)
-        return plan if context is None else forecast_if_known(plan, context, seconds=MEASURES)
+        self._identities.forget_changed()
+        self._read_networks.forget_changed()
+        with reading_once():
+            plan, context = self._prepare(data, epochs, batch_size, monitor)
+            if context is None:
+                return plan
+            known = self._read_networks
+            return forecast_if_known(plan, context, seconds=MEASURES, networks=known)
 
     def fit(
         self,
@@ -199,6 +213,7 @@ class Method(abc.ABC):
         check_executor(executor, distribute)
         check_strategy(distribute)
         data = read_arguments(Method.fit, x, y, data_arguments)
+        self._identities.clear()  # even what does not show may have been changed
         plan, context = self._prepare(data, epochs, batch_size, monitor, callbacks)
         assert context is not None, "`compile` was called"
         if distribute is not None:
@@ -339,6 +354,7 @@ class Method(abc.ABC):
         """
         start: Start = values.pop("start", Scratch())
         epochs = values.pop("epochs", schedule.epochs)
+        fingerprint, parameters = self._identities(model)
         return Job(
             name=name,
             role=role,
@@ -349,16 +365,10 @@ class Method(abc.ABC):
             batch_size=schedule.batch_size,
             steps_per_epoch=schedule.steps_per_epoch,
             seed=derive_seed(self.seed, name),
-            parameters=model.count_params(),
-            architecture=self._fingerprint(model),
+            parameters=parameters,
+            architecture=fingerprint,
             **values,
         )
-
-    def _fingerprint(self, model: keras.Model) -> str:
-        """The fingerprint of an architecture, taken once for each plan: that takes a while."""
-        if id(model) not in self._known:  # the model is kept, so that its number stays its own
-            self._known[id(model)] = (model, architecture_fingerprint(model))
-        return self._known[id(model)][1]
 
     def member_job(self, member: Member, schedule: Schedule, **values: Any) -> Job:
         """The job of a member that is trained for all epochs, or for its own number of them.
@@ -382,8 +392,9 @@ class Method(abc.ABC):
         """The plan, and what its jobs share; `None` before `compile`."""
         epochs, batch_size = check_schedule(epochs, batch_size, data)
         size = data.batch_size(batch_size)
-        self._known.clear()  # networks may have been changed since
-        design = self.design(Schedule(epochs, size, data.steps(size), monitor_of(monitor, data)))
+        schedule = Schedule(epochs, size, data.steps(size), monitor_of(monitor, data))
+        with reading_once():
+            design = self.design(schedule)
         if self._settings is None:
             return Plan(self.describe(), design.jobs, data.fingerprint()), None
         context = RunContext(
@@ -396,6 +407,11 @@ class Method(abc.ABC):
         jobs = tuple(context.described(job) for job in design.jobs)
         settings = self._settings.describe()
         return Plan(self.describe(), jobs, data.fingerprint(), settings), context
+
+
+def _identity(model: keras.Model) -> tuple[str, int]:
+    """Fingerprint and parameters of a network."""
+    return architecture_fingerprint(model), model.count_params()
 
 
 def _ensemble(

@@ -18,6 +18,7 @@ from keras_mothernets.errors import (
     naming,
     whole_number,
 )
+from keras_mothernets.graph import reading_once
 from keras_mothernets.member import Member, as_members
 from keras_mothernets.methods.arguments import check_training, monitor_of, read_arguments
 from keras_mothernets.methods.design import Design, Schedule
@@ -33,7 +34,7 @@ from keras_mothernets.methods.mothernets_settings import (
 from keras_mothernets.methods.proposing import MEASURES, proposals
 from keras_mothernets.methods.proposing import without as left_of
 from keras_mothernets.mothernet import mothernet, same_architecture
-from keras_mothernets.planning import DeviceCosts, Predictor, ReadNetworks
+from keras_mothernets.planning import DeviceCosts, Predictor
 from keras_mothernets.planning.choice import Proposals
 from keras_mothernets.surgery import HatchPlan
 from keras_mothernets.training.check_run import check_schedule
@@ -132,7 +133,6 @@ class MotherNets(Method):
         self._explanations: dict[str, HatchPlan] = {}
         self._own_mothers: dict[Cluster, Member | None] = {}
         self._siblings: dict[Any, MotherNets] = {}
-        self._read_networks: ReadNetworks = {}
 
     def describe(self) -> str:
         """The method and its settings in one line; part of the plan."""
@@ -238,20 +238,22 @@ class MotherNets(Method):
         epochs, batch_size = check_schedule(epochs, batch_size, data)
         size = data.batch_size(batch_size)
         members = left_of(self._members, without)
-        found = proposals(
-            RunContext({}, data, self._settings, {one.label: one for one in members}),
-            lambda count: self._sibling(members, count).design,
-            len(members),
-            Schedule(epochs, size, data.steps(size), monitor_of(monitor, data)),
-            Predictor(DeviceCosts.here(), seconds=MEASURES, networks=self._read_networks),
-            budget=budget,
-            usd=usd,
-            price=price,
-            clusters=clusters,
-            workers=workers,
-            faster=faster,
-        )
-        return found
+        self._identities.forget_changed()
+        self._read_networks.forget_changed()
+        with reading_once():
+            return proposals(
+                RunContext({}, data, self._settings, {one.label: one for one in members}),
+                lambda count: self._sibling(members, count).design,
+                len(members),
+                Schedule(epochs, size, data.steps(size), monitor_of(monitor, data)),
+                Predictor(DeviceCosts.here(), seconds=MEASURES, networks=self._read_networks),
+                budget=budget,
+                usd=usd,
+                price=price,
+                clusters=clusters,
+                workers=workers,
+                faster=faster,
+            )
 
     def _sibling(self, members: Sequence[Member], count: int) -> MotherNets:
         """The same method with another number of clusters; made once for the same members."""
@@ -259,7 +261,9 @@ class MotherNets(Method):
         if key not in self._siblings:
             names = ("member_epochs", "noise", "shrink", "seed", *BEYOND)
             settings = {name: getattr(self, name) for name in names}
-            self._siblings[key] = MotherNets(members, n_clusters=count, **settings)
+            sibling = MotherNets(members, n_clusters=count, **settings)
+            sibling._identities = self._identities
+            self._siblings[key] = sibling
         return self._siblings[key]
 
     def trained_mother(self, member: str) -> keras.Model:

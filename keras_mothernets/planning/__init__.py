@@ -2,10 +2,11 @@
 
 from keras_mothernets.planning.device_costs import DeviceCosts
 from keras_mothernets.planning.known import forecast_if_known, learn, measure_device, untouched
-from keras_mothernets.planning.predict import Predictor, ReadNetworks
+from keras_mothernets.planning.predict import Network, Predictor, ReadNetworks
 
 __all__ = [
     "DeviceCosts",
+    "Network",
     "Predictor",
     "ReadNetworks",
     "forecast_if_known",

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.planning.device_costs import DeviceCosts
-from keras_mothernets.planning.predict import Predictor
+from keras_mothernets.planning.predict import Predictor, ReadNetworks
 from keras_mothernets.training.context import RunContext
 from keras_mothernets.training.plan import Plan
 from keras_mothernets.training.record import JobRecord
@@ -37,13 +37,20 @@ def measure_device(*, verbose: bool = True) -> DeviceCosts:
     return costs.measure(print if verbose else lambda text: None)
 
 
-def forecast_if_known(plan: Plan, context: RunContext, *, seconds: float | None = None) -> Plan:
+def forecast_if_known(
+    plan: Plan,
+    context: RunContext,
+    *,
+    seconds: float | None = None,
+    networks: ReadNetworks | None = None,
+) -> Plan:
     """A plan with its forecast, if the device has been measured and all sizes are known.
 
     Args:
         plan: The plan.
         context: Its networks, data and settings.
-        seconds: See `Predictor`.
+        seconds: See `Predictor`, and so is `networks`.
+        networks: What was read of networks before.
 
     Returns:
         The plan as it is where nothing can be predicted.
@@ -52,7 +59,9 @@ def forecast_if_known(plan: Plan, context: RunContext, *, seconds: float | None 
     if not costs.is_measured:
         return plan
     try:
-        return replace(plan, forecast=Predictor(costs, seconds=seconds)(plan, context))
+        return replace(
+            plan, forecast=Predictor(costs, seconds=seconds, networks=networks)(plan, context)
+        )
     except MotherNetsError:  # of the prediction alone; training can do without
         return plan
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +12,7 @@ from dataclasses import dataclass, field
 import keras
 
 from keras_mothernets.errors import MotherNetsError, naming
-from keras_mothernets.graph import Architecture, forward_flops, read
+from keras_mothernets.graph import Architecture, PerModel, forward_flops, read
 from keras_mothernets.planning.device_costs import DeviceCosts, Measured
 from keras_mothernets.planning.optimizer_costs import OptimizerCosts
 from keras_mothernets.planning.overheads import probe_optimizer
@@ -73,7 +75,7 @@ class Network:
         return self.steps[batch]
 
 
-ReadNetworks = dict[int, tuple[keras.Model, Network]]
+ReadNetworks = PerModel[Network]
 
 
 class Predictor:
@@ -81,11 +83,11 @@ class Predictor:
 
     Args:
         costs: What layers cost there.
-        seconds: How long to measure layers of a plan at their own sizes, a tenth of a second for
-            each; kinds of layers that nothing is known of are measured before that. With `None`
-            no layer is measured, and such kinds are an error; a kind of optimizer that is new is
-            measured in any case, in a second.
-        networks: What was read of networks before, by `id` of the model, which is kept; added to.
+        seconds: How long to measure layers of plans at their own sizes, all together, a tenth of
+            a second for each; kinds of layers that nothing is known of are measured before that.
+            With `None` no layer is measured, and such kinds are an error; a kind of optimizer that
+            is new is measured in any case, in a second.
+        networks: What was read of networks before; added to.
 
     Raises:
         MotherNetsError: The device has not been measured.
@@ -105,7 +107,7 @@ class Predictor:
             )
         self.costs = costs
         self._seconds = seconds
-        self._networks: ReadNetworks = {} if networks is None else networks
+        self._networks = PerModel(Network.of) if networks is None else networks
         self._met: set[tuple[int, int]] = set()
         self._steps: dict[tuple[int, int], Measured] = {}
         self._optimizers: dict[str, OptimizerCosts] = {}
@@ -123,7 +125,9 @@ class Predictor:
         for job in plan:
             _check_known(job)
         if self._seconds is not None:
+            start = time.perf_counter()
             self._meet(plan, context.networks, self._seconds)
+            self._seconds = max(0.0, self._seconds - (time.perf_counter() - start))
         taught: set[str] = set()
         jobs = {}
         for job in plan.order():
@@ -139,7 +143,7 @@ class Predictor:
             context: As in `__call__`.
             taught: Teachers that have said already what they say; added to.
         """
-        network, data = self._network(context.networks[job.network]), context.data
+        network, data = self._networks(context.networks[job.network]), context.data
         batch = job.batch_size or 1
         rows = data.examples(job.steps_per_epoch or 0, batch)
         overheads = self.costs.overheads
@@ -151,14 +155,14 @@ class Predictor:
         optimizer = self._optimizer(job, context)
         update = optimizer.update(network.variables, network.parameters)
         # Keras traces a step twice.
-        traced = 2 * (optimizer.traced - self.costs.optimizer(probe_optimizer()).traced)
+        traced = 2 * (optimizer.traced - self._probe.traced)
         trained = steps * (overheads.step + overheads.update * update)
         trained += full * overheads.whole * alone.training
         more = 0.0
         if job.renews_statistics:
             more += full * overheads.whole * alone.forward
         if job.lesson is not None and job.lesson.network not in (taught or ()):
-            teacher = self._network(context.networks[job.lesson.network])
+            teacher = self._networks(context.networks[job.lesson.network])
             more += full * overheads.whole * self._step(teacher, batch).forward
             if taught is not None:
                 taught.add(job.lesson.network)
@@ -177,7 +181,7 @@ class Predictor:
         steps = []
         for job in plan:
             with naming(f"Job `{job.name}`"):
-                network = self._network(networks[job.network])
+                network = self._networks(networks[job.network])
                 batch = job.batch_size or 1
                 if (id(network), batch) not in self._met:
                     self._met.add((id(network), batch))
@@ -186,16 +190,16 @@ class Predictor:
             self.costs.meet(steps, seconds)
             self._steps.clear()  # more is known now
 
-    def _network(self, model: keras.Model) -> Network:
-        if id(model) not in self._networks:  # the model is kept, so that its number stays its own
-            self._networks[id(model)] = (model, Network.of(model))
-        return self._networks[id(model)][1]
-
     def _step(self, network: Network, batch: int) -> Measured:
         key = (id(network), batch)
         if key not in self._steps:
             self._steps[key] = self.costs.step(network.step(batch))
         return self._steps[key]
+
+    @functools.cached_property
+    def _probe(self) -> OptimizerCosts:
+        """What the optimizer takes of the jobs that the overheads were measured with."""
+        return self.costs.optimizer(probe_optimizer())
 
     def _optimizer(self, job: Job, context: RunContext) -> OptimizerCosts:
         """What the job's optimizer takes; jobs of one network have optimizers of one kind."""

@@ -12,6 +12,7 @@ of the mother's, with weights that the rule writes down (`identity_values`).
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Mapping, Sequence
@@ -288,15 +289,24 @@ def static_arguments(node: Node) -> dict[str, Any]:
     Where tensors stand among them it says so (`x - 1` is not `1 - x`), but not how many:
     a merge may take more in one network than in another.
     """
-    signature = inspect.signature(node.layer.cls.call)  # type: ignore[attr-defined]
+    signature = _signature(node.layer.cls)
     # `None` stands for `self`.
     bound = signature.bind(None, *node.args, **node.kwargs)
     given = {
         name: _without_tensors(value)
         for name, value in list(bound.arguments.items())[1:]
-        if value is not None and not same(value, signature.parameters[name].default)
+        if value is not None and not _is_default(value, signature.parameters[name])
     }
     return {} if all(value is _TENSOR for value in given.values()) else given
+
+
+@functools.cache
+def _signature(layer_class: type) -> inspect.Signature:
+    return inspect.signature(layer_class.call)  # type: ignore[attr-defined]
+
+
+def _is_default(value: Any, parameter: inspect.Parameter) -> bool:
+    return parameter.default is not parameter.empty and same(value, parameter.default)
 
 
 _TENSOR = "a tensor"
@@ -331,8 +341,13 @@ def keep_position(node: Node) -> bool:
     return ours == theirs
 
 
+_PLAIN = (str, int, float, type(None))  # no need to ask a backend whether these are tensors
+
+
 def same(first: Any, second: Any) -> bool:
     """Whether two config entries are equal; they may hold arrays, or tensors of a backend."""
+    if isinstance(first, _PLAIN) and isinstance(second, _PLAIN):
+        return bool(first == second)
     first, second = _as_array(first), _as_array(second)
     if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
         return np.array_equal(first, second)
@@ -344,6 +359,8 @@ def same(first: Any, second: Any) -> bool:
 
 
 def _as_array(value: Any) -> Any:
+    if isinstance(value, (*_PLAIN, list, tuple, dict)):
+        return value
     return keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value
 
 

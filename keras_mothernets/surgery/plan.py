@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import keras
 
@@ -94,7 +95,7 @@ class HatchPlan:
     maps: Maps
     seed: int
 
-    @property
+    @cached_property
     def inherited(self) -> float:
         """Share of the member's parameters that are the mother's, copies not counted, 0 to 1."""
         total = self.correspondence.member.num_params
