@@ -28,12 +28,15 @@ def measured(results: Path) -> str:
     parts = [_jobs(results)]
     if (results / "choice.csv").exists():
         parts.append(_choice(results))
+    if (results / "many.csv").exists():
+        parts.append(_many(results))
     return "\n\n".join(parts)
 
 
 def _jobs(results: Path) -> str:
     rows = _read(results / "jobs.csv")
-    *alone, plan = rows
+    alone = [row for row in rows if not _is_plan(row)]
+    plans = [row for row in rows if _is_plan(row)]
     device = (results / "device.txt").read_text().strip()
     lines = [
         f"Written by `tools/benchmark_planner.py jobs`. {device}."
@@ -47,7 +50,7 @@ def _jobs(results: Path) -> str:
                 "predicted s",
                 "measured s",
                 "error",
-                "with its own layers measured",
+                "error by the laws alone",
             ],
             [
                 [
@@ -67,9 +70,10 @@ def _jobs(results: Path) -> str:
         ("by laws", "By the laws alone"),
     ):
         found = [abs(_ratio(row, which)) for row in alone]
+        of_plans = ", ".join(f"{_ratio(row, which):+.1%}" for row in plans)
         lines.append(
             f"{words}: median error {statistics.median(found):.1%}, worst {max(found):.1%} over"
-            f" {len(alone)} networks; the plan of MotherNets {_ratio(plan, which):+.1%}."
+            f" {len(alone)} networks; the plan of MotherNets, each time it was trained: {of_plans}."
         )
     return "\n\n".join(lines)
 
@@ -109,6 +113,21 @@ def _choice(results: Path) -> str:
         f" median error {statistics.median(found):.1%}, worst {max(found):.1%}."
     )
     return "\n\n".join(parts)
+
+
+def _many(results: Path) -> str:
+    rows = _read(results / "many.csv")
+    body = [[row["question"], f"{float(row['seconds']):.1f}"] for row in rows]
+    return "\n\n".join([
+        "### A hundred networks",
+        "Written by `tools/benchmark_planner.py many`: V100 an eighth as wide, wall clock seconds"
+        " until the answer, with the layers that are measured for it.",
+        _table(["question", "seconds"], body),
+    ])  # fmt: skip
+
+
+def _is_plan(row: dict[str, str]) -> bool:
+    return row["network"].startswith(("plan", "V5"))
 
 
 def _regrets(rows: Sequence[dict[str, str]]) -> str:
