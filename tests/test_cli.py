@@ -208,7 +208,7 @@ def test_what_is_left_out_is_told_and_the_others_are_shown(
     command = ["train", source, "digits", "--method", "fulldata", "--epochs", "1"]
     assert main(command) == 2
     assert "Job `bad`: the loss became nan in epoch 1" in capsys.readouterr().err
-    assert main([*command, "--on-failure", "skip"]) == 0
+    assert main([*command, "--on-failure", "skip"]) == 3
     printed = capsys.readouterr().out
     table = [line.split()[0] for line in printed.splitlines() if line.endswith("%")]
     assert table == ["narrow", "wide", "deep", "FullData"]

@@ -9,17 +9,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import json
 import logging
 import os
+import select
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+from keras_mothernets.cli.outcome import INTERRUPTED, READER_GONE, USER_ERROR, Outcome
 from keras_mothernets.cli.parser import build_parser
 from keras_mothernets.errors import MotherNetsError
 
-USER_ERROR = 2  # the exit code of argparse for bad arguments
 STDERR = 2  # number of its file
-INTERRUPTED = 130  # the shell's own for Ctrl-C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0; 2 after one sentence about what was wrong with the arguments or the
-        data; 130 after Ctrl-C.
+        data; 3 if an ensemble was trained, but some of its members were left out; 130 after Ctrl-C.
 
     Raises:
         SystemExit: By argparse, after `--help`, `--version` or arguments that do not parse.
@@ -49,14 +51,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     with _without_notices():
         command = importlib.import_module(f"keras_mothernets.cli.{arguments.command}")
     try:
-        command.run(arguments)
+        outcome = _run(command, arguments)
     except MotherNetsError as error:
         print(f"keras-mothernets {arguments.command}: {error}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print("\nInterrupted.", _how_to_go_on(arguments), file=sys.stderr)
         return INTERRUPTED
-    return 0
+    except BrokenPipeError:
+        if not _reader_has_gone():
+            raise
+        return READER_GONE
+    return outcome.code
+
+
+def _reader_has_gone() -> bool:
+    """Whether nobody reads standard output any more, as after `| head`."""
+    poll = select.poll()
+    poll.register(sys.stdout, select.POLLOUT)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    # What is left to be written when Python ends goes nowhere.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
+
+
+def _run(command: Any, arguments: argparse.Namespace) -> Outcome:
+    """Run a command; with `--json` nothing but that is on standard output."""
+    if not getattr(arguments, "json", False):
+        return command.run(arguments) or Outcome()
+    with contextlib.redirect_stdout(sys.stderr):
+        outcome: Outcome = command.run(arguments)
+    print(json.dumps(outcome.told, indent=1))
+    return outcome
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 from keras_mothernets import datasets
 from keras_mothernets.cli.kept_command import COMMAND, kept_arguments
 from keras_mothernets.cli.model_files import load_files, load_folder
+from keras_mothernets.cli.outcome import Outcome
 from keras_mothernets.cli.train import alike_outputs
 from keras_mothernets.ensembles import export
 from keras_mothernets.ensembles.positions import positions_of
@@ -41,7 +42,7 @@ class Source:
     card: dict[str, Any] = field(default_factory=dict)
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Outcome:
     """Export, and print the model card.
 
     Args:
@@ -66,6 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         overwrite=arguments.overwrite,
     )
     print(f"{card}\nExported to {arguments.out}")
+    return Outcome({"folder": str(arguments.out), "format": arguments.format})
 
 
 def _read(arguments: argparse.Namespace) -> Source:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from typing import Any
 
+from keras_mothernets.cli.outcome import Outcome
 from keras_mothernets.cli.sources import load_ensemble
 from keras_mothernets.clustering import Cluster, cluster
 from keras_mothernets.graph import read
@@ -15,7 +17,7 @@ from keras_mothernets.training.text import text_table
 NAMES_SHOWN = 4
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Outcome:
     """Print architectures, mothers, and what each member inherits and has inserted.
 
     Args:
@@ -37,6 +39,20 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"{replace(read(member.model), name=member.label)}\n")
     for number, found in enumerate(clusters, start=1):
         print(_describe(number, found, members, brief=arguments.brief))
+    return Outcome([_told(found, members) for found in clusters])
+
+
+def _told(found: Cluster, members: list[Member]) -> dict[str, Any]:
+    """What `--json` prints of a cluster."""
+    told = {}
+    for index in found.indices:
+        plan = explain(found.mothernet, members[index].model)
+        told[members[index].label] = {
+            "parameters": members[index].model.count_params(),
+            "inherits": plan.inherited,
+            "inserts": list(plan.inserted),
+        }
+    return {"mothernet_parameters": found.mothernet.count_params(), "members": told}
 
 
 def _describe(number: int, found: Cluster, members: list[Member], *, brief: bool) -> str:

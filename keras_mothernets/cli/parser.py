@@ -43,6 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
         prog="keras-mothernets",
         description="Train an ensemble of different Keras networks at a fraction of the time: "
         "train what they have in common once, grow every network from it, train each on briefly.",
+        epilog="Exit codes: 0 done; 2 something was wrong with the arguments, the networks or the "
+        "data, and one sentence says what; 3 trained, but members were left out (--on-failure); "
+        "130 Ctrl-C. With --json, only that is on standard output.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -55,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_resume(commands)
     _add_export(commands)
     _add_report(commands)
+    _add_completion(commands)
     return parser
 
 
@@ -281,6 +285,13 @@ def _add_results(train: argparse.ArgumentParser) -> None:
     add("--plot", type=Path, help="where to write a picture of the run")
     add("--report", type=Path, metavar="FILE", help="where to write an HTML page about the run")
     add("--dry-run", action="store_true", help="print the plan and train nothing")
+    _add_json(train)
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--json", action="store_true", help="print the outcome for programs, all else as errors go"
+    )
 
 
 def _add_plan(commands: argparse._SubParsersAction) -> None:
@@ -301,7 +312,7 @@ def _add_plan(commands: argparse._SubParsersAction) -> None:
     add(
         "--out", type=Path, metavar="FILE", help="where to keep the best proposal, for train --plan"
     )
-    add("--json", action="store_true", help="print the proposals for programs")
+    _add_json(plan)
     add("--measure", action="store_true", help="measure the device anew")
 
 
@@ -359,6 +370,7 @@ def _add_inspect(commands: argparse._SubParsersAction) -> None:
     add("--clusters", type=at_least(1), metavar="N", default=1, help="number of MotherNets (1)")
     _add_allow_code(inspect)
     add("--brief", action="store_true", help="leave out the architectures layer by layer")
+    _add_json(inspect)
 
 
 def _add_status(commands: argparse._SubParsersAction) -> None:
@@ -369,7 +381,7 @@ def _add_status(commands: argparse._SubParsersAction) -> None:
         "the jobs that are finished, in progress, or waiting, and who is writing. Changes nothing.",
     )
     status.add_argument("run", type=Path, metavar="RUN", help="the folder given as --run-dir")
-    status.add_argument("--json", action="store_true", help="print it for programs")
+    _add_json(status)
 
 
 def _add_resume(commands: argparse._SubParsersAction) -> None:
@@ -381,6 +393,7 @@ def _add_resume(commands: argparse._SubParsersAction) -> None:
     )
     resume.add_argument("run", type=Path, metavar="RUN", help="the folder given as --run-dir")
     _add_allow_code(resume)
+    _add_json(resume)
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
@@ -414,6 +427,7 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     add("--license", help="for the model card")
     add("--overwrite", action="store_true", help="replace an export that is there")
     _add_allow_code(export)
+    _add_json(export)
 
 
 def _add_report(commands: argparse._SubParsersAction) -> None:
@@ -428,6 +442,18 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
     add = report.add_argument
     add("--out", type=Path, metavar="FILE", help="the page (report.html in RUN)")
     add("--data-dir", type=Path, help="where tensorflow-datasets keeps its data (as in train)")
+    add("--comparison", type=Path, metavar="DIR", help="what compare wrote: its methods, too")
     add("--no-data", action="store_true", help="load no data; leaves out errors and examples")
     add("--price", type=positive, metavar="N", help="USD per hour (those of two rented machines)")
     _add_allow_code(report)
+
+
+def _add_completion(commands: argparse._SubParsersAction) -> None:
+    completion = commands.add_parser(
+        "completion",
+        help="print what lets a shell complete these commands",
+        description="Print a script that lets a shell complete commands, options and files. "
+        'For bash: eval "$(keras-mothernets completion bash)", which may stand in ~/.bashrc; '
+        "for zsh: keras-mothernets completion zsh > DIR/_keras-mothernets, in a DIR of $fpath.",
+    )
+    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
 from keras_mothernets import datasets, reporting
+from keras_mothernets.cli.outcome import Outcome
 from keras_mothernets.cli.proposal_file import keep_proposal
 from keras_mothernets.cli.sources import check_source, members_for
 from keras_mothernets.cli.train import compile_for, optimizer_of
@@ -16,7 +16,7 @@ from keras_mothernets.planning.choice import Proposals
 from keras_mothernets.training.files import check_writable
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Outcome:
     """Measure the device if it is new, propose, draw, and keep the best proposal.
 
     Args:
@@ -54,14 +54,12 @@ def run(arguments: argparse.Namespace) -> None:
         faster=arguments.faster,
     )
     _report(arguments, found)
+    return Outcome([_told(one) for one in found.options])
 
 
 def _report(arguments: argparse.Namespace, found: Proposals) -> None:
     best = found.best
-    if arguments.json:
-        print(json.dumps([_told(one) for one in found.options], indent=1))
-    else:
-        print(f"{best.plan}\n\n{found}")
+    print(f"{best.plan}\n\n{found}")
     if arguments.plot is not None:
         title = f"{arguments.ensemble} on {arguments.dataset}"
         reporting.plot_proposals(found, arguments.plot, title=title)

@@ -37,7 +37,13 @@ def run(arguments: argparse.Namespace) -> None:
     data, title, no_data = _data(arguments)
     prices = PRICES if arguments.price is None else {"your price": arguments.price}
     written = reporting.report(
-        folder, path, data=data, title=title, usd_per_hour=prices, no_data=no_data
+        folder,
+        path,
+        data=data,
+        title=title,
+        usd_per_hour=prices,
+        no_data=no_data,
+        comparison=arguments.comparison,
     )
     print(f"Report: {written}")
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 from keras_mothernets.cli import train
 from keras_mothernets.cli.kept_command import read_command
+from keras_mothernets.cli.outcome import Outcome
 from keras_mothernets.cli.parser import build_parser
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Outcome:
     """Call `train` as it was called for this run directory.
 
     Args:
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
     again.allow_code = arguments.allow_code
     with _inside(place):
         print(f"keras-mothernets {' '.join(argv)}")
-        train.run(again)
+        return train.run(again)
 
 
 @contextlib.contextmanager

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 
+from keras_mothernets.cli.outcome import Outcome
 from keras_mothernets.training.run_status import JobStatus, RunStatus, read_status
 from keras_mothernets.training.text import duration_text, text_table
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Outcome:
     """Print how far a run has come; writes nothing.
 
     Args:
@@ -20,11 +20,9 @@ def run(arguments: argparse.Namespace) -> None:
         MotherNetsError: There is no run, or its plan cannot be read.
     """
     status = read_status(arguments.run)
-    print(_json(status) if arguments.json else _text(status))
-
-
-def _json(status: RunStatus) -> str:
-    return json.dumps({**asdict(status), "seconds": status.seconds}, indent=1)
+    if not arguments.json:
+        print(_text(status))
+    return Outcome({**asdict(status), "seconds": status.seconds})
 
 
 def _text(status: RunStatus) -> str:

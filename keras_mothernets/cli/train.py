@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import Any
 
 import keras
 
 from keras_mothernets import datasets, reporting
 from keras_mothernets.cli.kept_command import keeping_command
+from keras_mothernets.cli.outcome import DONE, LEFT_OUT, Outcome
 from keras_mothernets.cli.proposal_file import take_proposal
 from keras_mothernets.cli.sources import (
     check_source,
@@ -20,6 +22,7 @@ from keras_mothernets.datasets import Dataset
 from keras_mothernets.errors import MotherNetsError
 from keras_mothernets.member import Member
 from keras_mothernets.methods import Method, MotherNets
+from keras_mothernets.reporting import Result
 from keras_mothernets.training import History, Processes, TensorBoard
 from keras_mothernets.training.files import check_writable
 from keras_mothernets.training.optimizers import LEARNING_RATES, OptimizerOfJob
@@ -32,7 +35,7 @@ OWN_OPTIONS = {
 }
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Outcome:
     """Train, report, save.
 
     Args:
@@ -58,8 +61,9 @@ def run(arguments: argparse.Namespace) -> None:
     compile_for(method, members, optimizer_of(arguments))
     training = {"epochs": arguments.epochs, "batch_size": arguments.batch_size}
     if arguments.dry_run:
-        print(method.plan(data.x_train, data.y_train, **training))
-        return
+        plan = method.plan(data.x_train, data.y_train, **training)
+        print(plan)
+        return Outcome({"jobs": [asdict(job) for job in plan]})
     with keeping_command(arguments):
         history = method.fit(
             data.x_train,
@@ -71,7 +75,24 @@ def run(arguments: argparse.Namespace) -> None:
             callbacks=tensorboard,
             **training,
         )
-    _report(arguments, method, history, data)
+    result = reporting.result_of(type(method).__name__, method, history, data.x_test, data.y_test)
+    _report(arguments, method, result, history, data)
+    return Outcome(_told(arguments, result, history), LEFT_OUT if history.failed else DONE)
+
+
+def _told(arguments: argparse.Namespace, result: Result, history: History) -> dict[str, Any]:
+    """What `--json` prints of a training."""
+    files = ("run_dir", "output", "plot", "report")
+    return {
+        "method": result.name,
+        "test_accuracy": result.quality.accuracy,
+        "test_accuracy_of_members": dict(
+            zip(result.member_jobs, result.quality.member_accuracy, strict=True)
+        ),
+        "seconds": history.ledger.total(),
+        "left_out": history.failed,
+        "files": {name: str(p) for name in files if (p := getattr(arguments, name)) is not None},
+    }
 
 
 def make_method(arguments: argparse.Namespace, members: list[Member]) -> Method:
@@ -150,9 +171,13 @@ def optimizer_of(arguments: argparse.Namespace) -> OptimizerOfJob:
     return OptimizerOfJob(arguments.optimizer, rate, arguments.weight_decay, is_constant)
 
 
-def _report(arguments: argparse.Namespace, method: Method, history: History, data: Dataset) -> None:
-    name = type(method).__name__
-    result = reporting.result_of(name, method, history, data.x_test, data.y_test)
+def _report(
+    arguments: argparse.Namespace,
+    method: Method,
+    result: Result,
+    history: History,
+    data: Dataset,
+) -> None:
     print(f"\n{reporting.member_table(result)}\n\n{reporting.time_table([result])}")
     for why in history.failed.values():
         print(f"\n{why}")

@@ -5,8 +5,8 @@ from keras_mothernets.comparison.cell import Task, train_cell
 from keras_mothernets.comparison.compare import Grid, compare, keep_settings
 from keras_mothernets.comparison.entry import METHODS, ONE_NETWORK, Entry, network_of
 from keras_mothernets.comparison.figures import draw_all
-from keras_mothernets.comparison.results import Cell, Results, Row
-from keras_mothernets.comparison.table import seconds_to, table, table_rows
+from keras_mothernets.reporting.compared import Cell, Results, Row
+from keras_mothernets.reporting.compared_table import seconds_to, table, table_rows
 
 __all__ = [
     "METHODS",

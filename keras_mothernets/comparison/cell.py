@@ -11,11 +11,11 @@ import keras
 
 from keras_mothernets.comparison.budget import budget_cost, epochs_within
 from keras_mothernets.comparison.entry import Entry
-from keras_mothernets.comparison.results import Cell, Row
 from keras_mothernets.datasets import Dataset
 from keras_mothernets.ensembles import EnsembleStatistics
 from keras_mothernets.member import Member
 from keras_mothernets.methods import Method
+from keras_mothernets.reporting.compared import Cell, Row
 from keras_mothernets.training.optimizers import OptimizerOfJob
 from keras_mothernets.training.record import History
 

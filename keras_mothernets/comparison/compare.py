@@ -11,8 +11,8 @@ from typing import Any
 
 from keras_mothernets.comparison.cell import Task, prepare, train_cell
 from keras_mothernets.comparison.entry import Entry
-from keras_mothernets.comparison.results import Cell, Results
 from keras_mothernets.errors import MotherNetsError
+from keras_mothernets.reporting.compared import Cell, Results
 from keras_mothernets.training.files import write_atomically
 from keras_mothernets.training.text import duration_text
 

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from keras_mothernets.comparison.entry import METHODS
-from keras_mothernets.comparison.results import Cell, Results
-from keras_mothernets.comparison.table import seconds_to
 from keras_mothernets.reporting import plot_error_against_time
+from keras_mothernets.reporting.compared import Cell, Results
+from keras_mothernets.reporting.compared_table import seconds_to
 from keras_mothernets.reporting.plots import Point
 from keras_mothernets.reporting.style import (
     FAINT,

@@ -103,6 +103,27 @@ def plot_error_against_time(
         raise MotherNetsError("There is nothing to draw: no ensemble has been trained yet")
     figure = new_figure(8.5, 5.0)
     axes = figure.subplots()
+    methods = dict.fromkeys(point.method for point in points)
+    named = not front and len(methods) <= NAMED_IN_PLACE
+    draw_error_against_time(axes, points, front=front, named=named)
+    if not named:
+        legend_beside(axes)
+    tidy(axes, title=title, x=f"{clock} [minutes, logarithmic]", y="test error of the ensemble")
+    axes.margins(x=0.16, y=0.12)
+    save(figure, path)
+
+
+def draw_error_against_time(
+    axes: Axes, points: Sequence[Point], *, front: bool, named: bool
+) -> None:
+    """Draw what `plot_error_against_time` does, without words around it.
+
+    Args:
+        axes: Where to.
+        points: All trained ensembles.
+        front: Whether to mark the Pareto front of all means.
+        named: Whether names of methods stand beside their lines.
+    """
     methods = list(dict.fromkeys(point.method for point in points))
     own = {method: [point for point in points if point.method == method] for method in methods}
     lines = {method: _Line.of(own[method]) for method in methods}
@@ -113,12 +134,10 @@ def plot_error_against_time(
         )  # fmt: skip
         others = [other for name, other in lines.items() if name != method]
         _draw_line(axes, line, others, colour(number), label=method)
-        if not front and len(methods) <= NAMED_IN_PLACE:
+        if named:
             _method_name(axes, method, line, colour(number))
     if front:
         _pareto_front(axes, list(lines.values()))
-    if front or len(methods) > NAMED_IN_PLACE:
-        legend_beside(axes)
     axes.set_xscale("log")
     minutes = [point.minutes for point in points]
     is_wide = max(minutes) > 10 * min(minutes)
@@ -127,9 +146,6 @@ def plot_error_against_time(
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     percent_axis(axes.yaxis, [point.error for point in points])
-    tidy(axes, title=title, x=f"{clock} [minutes, logarithmic]", y="test error of the ensemble")
-    axes.margins(x=0.16, y=0.12)
-    save(figure, path)
 
 
 def _common_metric(results: Sequence[Result]) -> str:

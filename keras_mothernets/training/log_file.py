@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TextIO
 
+from keras_mothernets.training.forecast import Forecast
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.progress import Progress, Silent, metrics_text
 from keras_mothernets.training.record import JobRecord
@@ -18,10 +19,12 @@ class LogFile(Silent):
 
     Args:
         path: The file; its folder is there when the run begins.
+        forecast: What jobs are predicted to take, if that is known.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, forecast: Forecast | None = None) -> None:
         self.path = path
+        self.forecast = forecast
         self._file: TextIO | None = None
 
     def __enter__(self) -> Self:
@@ -41,7 +44,10 @@ class LogFile(Silent):
 
     def begin_job(self, job: Job) -> None:
         """A line."""
-        self._add(f"{job.name}: begins, {job.role}, {job.start}")
+        told = ""
+        if self.forecast is not None and job.name in self.forecast.jobs:
+            told = f", predicted {self.forecast.jobs[job.name].seconds:.1f} s"
+        self._add(f"{job.name}: begins, {job.role}, {job.start}{told}")
 
     def resume_job(self, job: Job, epochs: int) -> None:
         """A line."""

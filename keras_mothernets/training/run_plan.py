@@ -52,7 +52,7 @@ def display(verbose: str | int, plan: Plan, store: Store) -> Progress:
     shown = make_progress(verbose, plan)
     if not isinstance(store, RunDirectory):
         return shown
-    return Several([shown, LogFile(store.path / "log.txt")])
+    return Several([shown, LogFile(store.path / "log.txt", plan.forecast)])
 
 
 @contextlib.contextmanager

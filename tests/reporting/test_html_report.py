@@ -120,6 +120,8 @@ def test_a_real_run_is_told_in_full(run: Path, digits: km.datasets.Dataset, tmp_
     text = path.read_text()
     assert text.count('class="inserted"') == 1 and text.count('class="widened"') == 4
     assert "data:image/png;base64," in text
+    can_go = statistics.which_can_go(0.001)
+    assert (f"{len(can_go)} of 3 members can go" if can_go else "Nobody can go") in page.words
 
 
 def model(run: Path, job: str) -> keras.Model:

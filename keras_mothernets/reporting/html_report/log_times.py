@@ -11,6 +11,7 @@ from keras_mothernets.training import LedgerRow
 
 _LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (.*)")
 _BEGINS = ("begins, ", "goes on after epoch ")
+_PREDICTED = re.compile(r".*, predicted (\d+(?:\.\d+)?) s")
 _ENDS = "finished in "
 _SAYS_NOTHING = ("epoch ", "was finished")
 RESOLUTION = 1.0  # seconds, of the log
@@ -42,12 +43,14 @@ class RunTimes:
         stops: Seconds at which the run had stopped, and went on later.
         failed: Why jobs were left out, by name.
         is_measured: Whether the times were kept; else jobs are put one after the other.
+        predicted: Seconds that jobs were predicted to take, by name, where that is known.
     """
 
     spans: tuple[Span, ...] = ()
     stops: tuple[float, ...] = ()
     failed: dict[str, str] = field(default_factory=dict)
     is_measured: bool = True
+    predicted: dict[str, float] = field(default_factory=dict)
 
     @property
     def workers(self) -> int:
@@ -94,7 +97,8 @@ def read_times(text: str, names: Collection[str]) -> RunTimes:
     reader.stop()
     spans = sorted(reader.spans, key=lambda span: (span.start, span.end))
     stops = tuple(reader.stops[:-1])  # after the last one it did not go on
-    return RunTimes(tuple(_with_workers(spans)), stops, reader.failed)
+    placed = tuple(_with_workers(spans))
+    return RunTimes(placed, stops, reader.failed, predicted=reader.predicted)
 
 
 class _Reader:
@@ -104,6 +108,7 @@ class _Reader:
         self.spans: list[Span] = []
         self.stops: list[float] = []
         self.failed: dict[str, str] = {}
+        self.predicted: dict[str, float] = {}
         self._names = names
         self._running: dict[str, float] = {}
         self._now = 0.0
@@ -131,6 +136,8 @@ class _Reader:
     def _take_job(self, name: str, what: str) -> None:
         if what.startswith(_BEGINS):
             self.failed.pop(name, None)
+            if found := _PREDICTED.fullmatch(what):
+                self.predicted.setdefault(name, float(found[1]))
             self._running.setdefault(name, self._now)
         else:
             self._end(name)

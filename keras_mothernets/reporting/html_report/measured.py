@@ -17,6 +17,9 @@ from keras_mothernets.reporting.html_report.run_data import RunData
 from keras_mothernets.training.losses import PROBABILITIES
 from keras_mothernets.training.text import cell_text
 
+WITHIN = 0.001  # what an ensemble may lose by members who leave, as a part of its score
+MOST_LISTED = 8
+
 
 def labelled(data: Any) -> tuple[Any, Any] | None:
     """Inputs and labels of what was given as data.
@@ -101,6 +104,25 @@ def _figures(statistics: EnsembleStatistics, subset: list[int] | None) -> list[s
         f"{statistics.brier(subset):.4f}",
         f"{100 * statistics.ece(subset):.2f}",
     ]
+
+
+def who_can_go(statistics: EnsembleStatistics) -> str:
+    """Say which members the ensemble could do without.
+
+    Args:
+        statistics: Of at least two members.
+    """
+    score = "Brier score" if is_classification(statistics) else "mean squared error"
+    bound = f"with at most {WITHIN:.1%} more than its {score}"
+    names = statistics.which_can_go(WITHIN)
+    if not names:
+        return f"Nobody can go: {bound}, the ensemble needs all of its members."
+    shown = ", ".join(names[:MOST_LISTED])
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return (
+        f"{len(names)} of {statistics.predictions.num_members} members can go together, {bound} on"
+        f" these examples: {shown}{more}."
+    )
 
 
 def growth(statistics: EnsembleStatistics) -> dict[str, np.ndarray]:

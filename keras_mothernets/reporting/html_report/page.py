@@ -10,12 +10,14 @@ from keras_mothernets.ensembles import EnsembleStatistics
 from keras_mothernets.errors import DataError, MotherNetsError
 from keras_mothernets.reporting.html_report.architectures import Family, families, from_scratch
 from keras_mothernets.reporting.html_report.chart import Chart
+from keras_mothernets.reporting.html_report.comparison import Comparison
 from keras_mothernets.reporting.html_report.contested import Contested, most_contested
 from keras_mothernets.reporting.html_report.learning_curves import learning_curves
 from keras_mothernets.reporting.html_report.measured import (
     is_classification,
     predict,
     quality_rows,
+    who_can_go,
 )
 from keras_mothernets.reporting.html_report.quality_charts import (
     calibration_chart,
@@ -45,7 +47,9 @@ class Page:
         quality: Errors of each member.
         diversity: How often members disagree.
         calibration: How sure and how often right.
+        can_go: Who could be left out, in words.
         contested: The most contested examples.
+        comparison: Several methods on one ensemble.
         phases: Sums of the ledger.
         cost: USD by machine.
         jobs: All jobs.
@@ -63,7 +67,9 @@ class Page:
     quality: Table | None = None
     diversity: Chart | None = None
     calibration: Chart | None = None
+    can_go: str = ""
     contested: list[Contested] = field(default_factory=list)
+    comparison: Comparison | None = None
     phases: Table | None = None
     cost: dict[str, float] = field(default_factory=dict)
     jobs: Table | None = None
@@ -83,6 +89,7 @@ def make_page(
     class_names: Sequence[str] | None,
     usd_per_hour: Any,
     no_data: str,
+    comparison: Comparison | None = None,
 ) -> Page:
     """Make all sections.
 
@@ -93,12 +100,13 @@ def make_page(
         class_names: Names of the classes.
         usd_per_hour: Prices of machines.
         no_data: Why there are no labelled examples, if there are none.
+        comparison: Several methods on one ensemble.
 
     Raises:
         DataError: The examples do not fit the members.
         MotherNetsError: A price cannot be used.
     """
-    page = Page(run, title or _title(run))
+    page = Page(run, title or _title(run), comparison=comparison)
     page.cost = run.ledger.cost(usd_per_hour)
     page.phases, page.jobs = phases_table(run), jobs_table(run)
     _networks(page)
@@ -157,6 +165,7 @@ def _quality(
         )
     else:
         page.growth = growth_chart(statistics)
+        page.can_go = who_can_go(statistics)
     if not is_classification(statistics):
         page.left_out["Diversity, calibration and contested examples"] = (
             "they are of classes, and this is a regression."

@@ -9,7 +9,12 @@ from matplotlib.ticker import MaxNLocator
 from keras_mothernets.ensembles import EnsembleStatistics
 from keras_mothernets.reporting.html_report.chart import Chart, chart_of
 from keras_mothernets.reporting.html_report.measured import growth, is_classification
-from keras_mothernets.reporting.html_report.svg import page_figure, plain_axes, short_name
+from keras_mothernets.reporting.html_report.svg import (
+    legend_above,
+    page_figure,
+    plain_axes,
+    short_name,
+)
 from keras_mothernets.reporting.style import COLOURS, FAINT, INK, percent_axis
 
 MOST_NAMED = 15  # more members have no names beside a matrix
@@ -44,7 +49,7 @@ def growth_chart(statistics: EnsembleStatistics) -> Chart:
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend_above(axes, 3)
+    legend_above(axes, 3)
     last, best = grown["ensemble"][-1], grown["member"].min()
     if is_classes:
         sentence = (
@@ -121,7 +126,7 @@ def calibration_chart(statistics: EnsembleStatistics) -> Chart:
         percent_axis(axis, [0.0, 1.0])
     axes.set_xlim(0, 1.03)
     axes.set_ylim(0, 1.05)
-    _legend_above(axes, 3)
+    legend_above(axes, 3)
     alone = np.mean([statistics.ece([n]) for n in range(predictions.num_members)])
     sentence = (
         "Dots below the dotted line are too sure, those above too modest; large dots hold many"
@@ -167,10 +172,3 @@ def _write_cells(axes: Axes, shown: np.ndarray) -> None:
         axes.text(
             column, row, f"{100 * value:.1f}", ha="center", va="center", fontsize=8.5, color=ink
         )
-
-
-def _legend_above(axes: Axes, columns: int) -> None:
-    axes.legend(
-        loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=columns, frameon=False, fontsize=8.5,
-        handlelength=1.6, columnspacing=1.0,
-    )  # fmt: skip

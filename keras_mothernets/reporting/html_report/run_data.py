@@ -56,6 +56,13 @@ class RunData:
         return Ledger(record.row for record in self.records.values())
 
     @property
+    def predicted(self) -> Mapping[str, float]:
+        """Seconds that jobs were predicted to take, by name; empty if that is not known."""
+        if self.plan.forecast is None:
+            return self.times.predicted
+        return {name: one.seconds for name, one in self.plan.forecast.jobs.items()}
+
+    @property
     def members(self) -> list[Job]:
         """The jobs of the members that are finished."""
         return [job for job in self.plan.members if job.name in self.records]

@@ -49,6 +49,19 @@ def plain_axes(axes: Axes, *, x: str, y: str) -> None:
     tidy(axes, title="", x=x, y=y)
 
 
+def legend_above(axes: Axes, columns: int) -> None:
+    """Put the legend above a plot.
+
+    Args:
+        axes: The plot.
+        columns: Entries side by side.
+    """
+    axes.legend(
+        loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=columns, frameon=False, fontsize=8.5,
+        handlelength=1.6, columnspacing=1.0,
+    )  # fmt: skip
+
+
 def short_name(name: str) -> str:
     """A name that leaves room for the drawing beside it.
 

@@ -76,18 +76,15 @@ def _label(run: RunData, job: str) -> str:
 
 def _predicted(axes: Axes, run: RunData, names: list[str], divisor: float) -> bool:
     """A thin line below each bar, as long as the job was predicted to take."""
-    forecast = run.plan.forecast
-    if forecast is None:
-        return False
+    predicted = run.predicted
     for row, name in enumerate(names):
         start = min(span.start for span in run.times.spans if span.job == name)
-        if name in forecast.jobs:
-            seconds = forecast.jobs[name].seconds
+        if name in predicted:
             axes.plot(
-                [start / divisor, (start + seconds) / divisor], [row + 0.42] * 2, color=COLOURS[4],
-                linewidth=2, solid_capstyle="butt",
+                [start / divisor, (start + predicted[name]) / divisor], [row + 0.42] * 2,
+                color=COLOURS[4], linewidth=2, solid_capstyle="butt",
             )  # fmt: skip
-    return True
+    return bool(predicted)
 
 
 def _legend(axes: Axes, run: RunData, has_forecast: bool) -> None:
@@ -113,8 +110,9 @@ def _sentence(run: RunData) -> str:
     if common:
         words += f", {common / ledger.total():.0%} of it for what members have in common"
     words += "."
-    if run.plan.forecast is not None:
-        words += f" {duration_text(run.plan.forecast.total)} had been predicted."
+    if run.predicted.keys() >= run.records.keys():
+        told = sum(run.predicted[name] for name in run.records)
+        words += f" {duration_text(told)} had been predicted."
     if not run.times.is_measured:
         return words + " When jobs began is not kept in memory: they stand one after the other."
     if run.times.workers > 1:

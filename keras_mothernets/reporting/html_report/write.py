@@ -12,6 +12,7 @@ import jinja2
 
 from keras_mothernets.datasets import Dataset
 from keras_mothernets.errors import MotherNetsError
+from keras_mothernets.reporting.html_report.comparison import read_comparison
 from keras_mothernets.reporting.html_report.measured import labelled
 from keras_mothernets.reporting.html_report.page import Page, make_page
 from keras_mothernets.reporting.html_report.run_data import read_run
@@ -29,6 +30,7 @@ def report(
     class_names: Sequence[str] | None = None,
     title: str | None = None,
     usd_per_hour: Mapping[str, float] = PRICES,
+    comparison: str | os.PathLike[str] | None = None,
     no_data: str = NO_DATA,
 ) -> Path:
     """Write what a run did, cost and reached as one HTML page, for people who were not there.
@@ -49,6 +51,8 @@ def report(
             set, else numbers.
         title: At the top of the page; the method and the number of its members by default.
         usd_per_hour: USD for an hour of each machine by its name, as in `ledger.cost`.
+        comparison: Folder that `keras-mothernets compare` wrote, of several methods on such an
+            ensemble: the page then has their errors against time.
         no_data: What the page says of why there are no labelled data.
 
     Returns:
@@ -67,6 +71,7 @@ def report(
     if class_names is None and isinstance(data, Dataset):
         class_names = data.class_names
     found = read_run(run)
+    methods = None if comparison is None else read_comparison(comparison)
     target = _target(path, found.folder)
     check_writable(target)
     page = make_page(
@@ -76,6 +81,7 @@ def report(
         class_names=class_names,
         usd_per_hour=usd_per_hour,
         no_data=no_data,
+        comparison=methods,
     )
     try:
         write_atomically(target, render(page).encode())

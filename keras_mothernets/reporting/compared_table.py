@@ -7,7 +7,7 @@ from statistics import mean, stdev
 
 import numpy as np
 
-from keras_mothernets.comparison.results import Cell, Results
+from keras_mothernets.reporting.compared import Cell, Results
 from keras_mothernets.training.text import text_table
 
 # Measures of the table, how they are called there, and what they are multiplied with.
