@@ -186,7 +186,12 @@ def test_train_reports_saves_and_goes_on(
     assert main(command) == 0
     again = capsys.readouterr().out
     assert again.count("is finished already") == 3
-    assert again.splitlines()[-1] == [x for x in printed.splitlines() if "MotherNets" in x][-1]
+    reached, told_again = (
+        [line for line in text.splitlines() if "MotherNets" in line][-1]
+        for text in (printed, again)
+    )
+    assert told_again == reached
+    assert "The most contested examples" in (run_dir / "report.html").read_text()
 
 
 BAD = """

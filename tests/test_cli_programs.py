@@ -38,7 +38,8 @@ def test_train_status_and_export_tell_programs_in_json(
     assert set(told["test_accuracy_of_members"]) == {"narrow", "wide", "deep"}
     assert 0 < told["test_accuracy"] < 1
     assert told["seconds"] > 0
-    assert (told["left_out"], told["files"]) == ({}, {"run_dir": run})
+    report = str(Path(run, "report.html"))
+    assert (told["left_out"], told["files"]) == ({}, {"run_dir": run, "report": report})
     assert "test accuracy" in err, "people who look on see the tables"
     assert "\x1b" not in out + err, "no colours where there is no terminal"
 

@@ -283,7 +283,13 @@ def _add_results(train: argparse.ArgumentParser) -> None:
     add("--tensorboard", type=Path, metavar="DIR", help="where to log every job for TensorBoard")
     add("--output", type=Path, help="where to save the ensemble: a .keras file")
     add("--plot", type=Path, help="where to write a picture of the run")
-    add("--report", type=Path, metavar="FILE", help="where to write an HTML page about the run")
+    add(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="where to write an HTML page about the run (report.html in --run-dir)",
+    )
+    add("--no-report", action="store_true", help="write none")
     add("--dry-run", action="store_true", help="print the plan and train nothing")
     _add_json(train)
 

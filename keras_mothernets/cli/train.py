@@ -75,6 +75,8 @@ def run(arguments: argparse.Namespace) -> Outcome:
             callbacks=tensorboard,
             **training,
         )
+    if arguments.report is None and arguments.run_dir is not None and not arguments.no_report:
+        arguments.report = arguments.run_dir / "report.html"
     result = reporting.result_of(type(method).__name__, method, history, data.x_test, data.y_test)
     _report(arguments, method, result, history, data)
     return Outcome(_told(arguments, result, history), LEFT_OUT if history.failed else DONE)
