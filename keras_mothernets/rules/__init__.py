@@ -5,7 +5,13 @@ from keras_mothernets.rules.axes import Atom, Axis, Concat, Paired, Product, axi
 from keras_mothernets.rules.maps import Map, Maps
 from keras_mothernets.rules.passing import ElementwiseRule, PassRule, PreprocessingRule
 from keras_mothernets.rules.probe import probe_elementwise
-from keras_mothernets.rules.registry import check_rules, register_rule, registered_rules, rule_for
+from keras_mothernets.rules.registry import (
+    check_rules,
+    known_rules,
+    register_rule,
+    registered_rules,
+    rule_for,
+)
 from keras_mothernets.rules.rule import (
     Axes,
     Copy,
@@ -47,6 +53,7 @@ __all__ = [
     "Value",
     "axis_parts",
     "check_rules",
+    "known_rules",
     "probe_elementwise",
     "register_rule",
     "registered_rules",

@@ -162,7 +162,7 @@ _RECURRENT = {
 
 
 class BidirectionalRule(Rule):
-    """Bidirectional: two recurrent layers over one sequence, whose outputs are merged."""
+    """Bidirectional: two recurrent layers over one sequence, both as wide; outputs are merged."""
 
     counts = True
 

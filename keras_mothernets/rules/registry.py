@@ -232,6 +232,20 @@ def registered_rules() -> dict[type, Rule]:
     return {layer_class: _RULES[layer_class] for layer_class in _REGISTERED}
 
 
+def known_rules() -> dict[str, dict[str, Rule]]:
+    """All rules of this process, for `docs/LAYERS.md`.
+
+    Returns:
+        Rules by the names of the classes that they are for, under "layers" (registered ones
+        too), "operations" and "applications" (layers of `keras.applications` alone).
+    """
+    return {
+        "layers": {layer_class.__name__: rule for layer_class, rule in _RULES.items()},
+        "operations": dict(_OPERATIONS),
+        "applications": dict(_APPLICATIONS),
+    }
+
+
 def rule_for(node: Node) -> Rule:
     """The rule of a call.
 
