@@ -75,16 +75,12 @@ def _bars(axes: Axes, members: Sequence[km.Member], found: Sequence[km.Cluster])
 
 def jobs() -> Figure:
     """A plan as jobs that wait for each other, and the run of it on two workers."""
-    figure, (plan, run) = matplotlib.pyplot.subplots(
-        1, 2, figsize=(9, 3.2), width_ratios=(1, 1.25)
-    )
+    figure, (plan, run) = matplotlib.pyplot.subplots(1, 2, figsize=(9, 3.2), width_ratios=(1, 1.25))
     plan.set_title("a plan: jobs, and who waits for whom")
     _box(plan, (0, 1), "mother\n20 epochs", MOTHER, "white")
     for row, name in enumerate(("a", "b", "c")):
         _box(plan, (2, 2 - row), f"{name}: hatch,\n2 epochs", MEMBER, INK)
-        plan.annotate(
-            "", (1.52, 2 - row), (0.48, 1), arrowprops={"arrowstyle": "->", "color": INK}
-        )
+        plan.annotate("", (1.52, 2 - row), (0.48, 1), arrowprops={"arrowstyle": "->", "color": INK})
     plan.set_xlim(-0.6, 2.6)
     plan.set_ylim(-0.5, 2.5)
     plan.axis("off")

@@ -86,6 +86,9 @@ class EnsembleStatistics(Measures):
             y: Class numbers, one-hot rows or the targets of a regression.
             logits: Whether the members give logits; as in `km.combine`.
 
+        Returns:
+            Statistics of all members on all examples.
+
         Raises:
             MotherNetsError: Members or data cannot be used; see `km.Predictions.of`.
         """
@@ -98,6 +101,9 @@ class EnsembleStatistics(Measures):
         Args:
             path: The directory.
             verify: Whether to compare all checksums, which reads every file once.
+
+        Returns:
+            The statistics as they were saved.
 
         Raises:
             RunError: There are none, they are damaged, or a newer version wrote them.

@@ -69,10 +69,17 @@ class Method(abc.ABC):
 
         Args:
             schedule: Epochs, batch size, and which epoch is kept.
+
+        Returns:
+            The jobs, and the networks that they train.
         """
 
     def describe(self) -> str:
-        """The method and its settings in one line; part of the plan."""
+        """The method and its settings in one line; part of the plan.
+
+        Returns:
+            A text such as `FullData(seed=0)`.
+        """
         return f"{type(self).__name__}(seed={self.seed})"
 
     def compile(
@@ -336,6 +343,9 @@ class Method(abc.ABC):
             model: The network.
             schedule: Epochs and batch size.
             **values: Fields of `Job` that differ: `start`, `epochs`, `bootstrap`, `monitor`.
+
+        Returns:
+            The job.
         """
         start: Start = values.pop("start", Scratch())
         epochs = values.pop("epochs", schedule.epochs)
@@ -367,6 +377,9 @@ class Method(abc.ABC):
             member: The member.
             schedule: Epochs and batch size.
             **values: As in `job`.
+
+        Returns:
+            The job.
         """
         values.setdefault("epochs", schedule.epochs if member.epochs is None else member.epochs)
         return self.job(member.label, "member", member.label, member.model, schedule, **values)
