@@ -17,9 +17,9 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-import commands_page
+import commands_page  # noqa: E402
 
-import keras_mothernets
+import keras_mothernets  # noqa: E402
 
 project = "keras-mothernets"
 author = "the authors of keras-mothernets"

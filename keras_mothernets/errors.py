@@ -74,8 +74,8 @@ class SurgeryError(MotherNetsError):
 
     Example:
         >>> import keras, keras_mothernets as km
-        >>> layers = [keras.Input((4,)), keras.layers.Dense(3, name="hidden"), keras.layers.Dense(2)]
-        >>> km.widen(keras.Sequential(layers), {"hidden": 2})
+        >>> layers = [keras.Input((4,)), keras.layers.Dense(3, name="one"), keras.layers.Dense(2)]
+        >>> km.widen(keras.Sequential(layers), {"one": 2})
         Traceback (most recent call last):
             ...
         keras_mothernets.errors.SurgeryError: ...

@@ -18,23 +18,28 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from keras_mothernets.rules import Rule, known_rules
+from keras_mothernets.rules import Rule, stock_rules
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "LAYERS.md"
 
 HEAD = """# Layers that are known
 
-Written by `tools/layers_page.py` from the rules, Keras {version}. A layer that is not here is refused by name;
-[RULES.md](RULES.md) shows how to give it a rule. A class derived from one of these counts as another layer.
-
-| column | meaning |
-| --- | --- |
-| wider | the argument whose number may be smaller in the mother than in a member (`km.widen`); a dash: the layer makes no channels of its own, and those that come in are treated as *Conditions* says (`Bidirectional`, `TimeDistributed` and `EinsumDense` grow as what is in them does) |
-| kernel | it may be larger in a member than in the mother (`km.enlarge_kernels`), where the mother's taps have one exact place in it |
-| inserted | a member may have the layer where the mother has none: it begins as an identity (`km.deepen`) |
-| optional | it does nothing at inference, so that it may be there or not |
-| silent | it can end a new branch, of a residual or dense unit, that gives nothing at first |
+Written by `tools/layers_page.py` from the rules, Keras {version}. A layer that is not here is
+refused by name; [RULES.md](RULES.md) shows how to give it a rule. A class derived from one of these counts
+as another layer.
 """
+COLUMNS = {
+    "wider": "the argument whose number may be smaller in the mother than in a member "
+    "(`km.widen`); a dash: the layer makes no channels of its own, and those that come in are treated as "
+    "*Conditions* says (`Bidirectional`, `TimeDistributed` and `EinsumDense` grow as what is in "
+    "them does)",
+    "kernel": "it may be larger in a member than in the mother (`km.enlarge_kernels`), where the "
+    "mother's taps have one exact place in it",
+    "inserted": "a member may have the layer where the mother has none: it begins as an identity "
+    "(`km.deepen`)",
+    "optional": "it does nothing at inference, so that it may be there or not",
+    "silent": "it can end a new branch, of a residual or dense unit, that gives nothing at first",
+}
 CONDITIONS = """## Conditions
 
 What each rule says of itself, and in which words it refuses. A name in a refusal stands as `...`.
@@ -50,8 +55,9 @@ def page() -> str:
     """The whole page, in Markdown."""
     import keras
 
-    parts = [HEAD.format(version=keras.__version__)]
-    known = known_rules()
+    parts = [HEAD.format(version=keras.__version__), "| column | meaning |", "| --- | --- |"]
+    parts += [*(f"| {column} | {meaning} |" for column, meaning in COLUMNS.items()), ""]
+    known = stock_rules()
     for section, heading in SECTIONS.items():
         rows = _list if section == "operations" else _table
         parts += [f"## {heading}\n", rows(_by_rule(known[section])), ""]
@@ -60,11 +66,10 @@ def page() -> str:
 
 
 def _by_rule(rules: Mapping[str, Rule]) -> dict[Rule, list[str]]:
-    """Names of classes by their rule, in the order of the registry, own rules left out."""
+    """Names of classes by their rule, in the order of the registry."""
     found: dict[Rule, list[str]] = {}
     for name, rule in rules.items():
-        if type(rule).__module__.startswith("keras_mothernets."):
-            found.setdefault(rule, []).append(name)
+        found.setdefault(rule, []).append(name)
     return found
 
 
@@ -76,8 +81,7 @@ def _list(rules: Mapping[Rule, list[str]]) -> str:
 
 
 def _table(rules: Mapping[Rule, list[str]]) -> str:
-    rows = ["| class | wider | kernel | inserted | optional | silent |"]
-    rows.append("| --- | --- | :-: | :-: | :-: | :-: |")
+    rows = [f"| class | {' | '.join(COLUMNS)} |", "| --- | --- | :-: | :-: | :-: | :-: |"]
     for rule, names in rules.items():
         marks = (
             "kernel_size" in rule.free,

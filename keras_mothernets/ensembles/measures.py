@@ -169,7 +169,7 @@ class Measures:
         Args:
             members: Names or positions; all members by default.
             weights: One number of at least 0 for each of these, equal by default.
-            seed: Decides how the examples are cut into the halves on which it is fitted and measured.
+            seed: Decides how the examples are cut into halves, to fit and to measure on.
 
         Returns:
             Nats per example.

@@ -7,10 +7,10 @@ from keras_mothernets.rules.passing import ElementwiseRule, PassRule, Preprocess
 from keras_mothernets.rules.probe import probe_elementwise
 from keras_mothernets.rules.registry import (
     check_rules,
-    known_rules,
     register_rule,
     registered_rules,
     rule_for,
+    stock_rules,
 )
 from keras_mothernets.rules.rule import (
     Axes,
@@ -53,11 +53,11 @@ __all__ = [
     "Value",
     "axis_parts",
     "check_rules",
-    "known_rules",
     "probe_elementwise",
     "register_rule",
     "registered_rules",
     "rule_for",
     "static_arguments",
+    "stock_rules",
     "with_config",
 ]

@@ -232,15 +232,17 @@ def registered_rules() -> dict[type, Rule]:
     return {layer_class: _RULES[layer_class] for layer_class in _REGISTERED}
 
 
-def known_rules() -> dict[str, dict[str, Rule]]:
-    """All rules of this process, for `docs/LAYERS.md`.
+def stock_rules() -> dict[str, dict[str, Rule]]:
+    """The rules that come with the package, as `docs/LAYERS.md` lists them.
 
     Returns:
-        Rules by the names of the classes that they are for, under "layers" (registered ones
-        too), "operations" and "applications" (layers of `keras.applications` alone).
+        Rules by the names of the classes that they are for, under "layers", "operations" and
+        "applications" (layers of `keras.applications` alone). What `register_rule` was told is
+        not among them.
     """
+    layers_of_keras = {cls.__name__: _RULES[cls] for cls in _RULES if cls not in _REGISTERED}
     return {
-        "layers": {layer_class.__name__: rule for layer_class, rule in _RULES.items()},
+        "layers": layers_of_keras,
         "operations": dict(_OPERATIONS),
         "applications": dict(_APPLICATIONS),
     }
