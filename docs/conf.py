@@ -71,6 +71,8 @@ html_use_opensearch = ""
 PAGE = re.compile(r"`?\bdocs/([A-Z_]+)\.md`?")
 NAME = re.compile(r"(?<!`)`km\.([A-Za-z_.]+)`(?!`)")
 PLURAL = re.compile(r"(`[^`\n]+`)(?=[a-z])")  # `km.Member`s: code must end before a letter
+FENCED = re.compile(r"(^```.*?^```$)", flags=re.DOTALL | re.MULTILINE)
+IN_PAGE = re.compile(r"(?<![\[`])`km\.(\w+)(\.\w+)?`(?![\]`])")
 TUTORIALS = re.compile(r"```{toctree}\n[^`]*/tutorials/[^`]*```\n")
 SOURCE = re.compile(r"^Source:\s*", flags=re.MULTILINE)
 
@@ -96,8 +98,23 @@ def _fill(app: object, page: str, source: list[str]) -> None:
     """Write the commands into their page, from the parser; leave out a list that has nothing."""
     if page == root_doc and not any(ROOT.glob("tutorials/[0-9]*.ipynb")):
         source[0] = TUTORIALS.sub("", source[0])
+    if page.startswith("docs/"):
+        source[0] = _with_references(source[0])
     if page == "docs/COMMANDS":
         source[0] = source[0].replace(commands_page.PLACE, commands_page.page())
+
+
+def _with_references(text: str) -> str:
+    """Lead from `km.name` in a page to what the reference says of it; code stays as it is."""
+    parts = FENCED.split(text)  # every second one is a code block
+    parts[::2] = [IN_PAGE.sub(_role, part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _role(found: re.Match) -> str:
+    known = found[1] in keras_mothernets.__all__ and found[1] not in ("datasets", "zoo")
+    name = f"{found[1]}{found[2]}"
+    return f"{{py:obj}}`km.{name} <keras_mothernets.{name}>`" if known else found[0]
 
 
 def setup(app: object) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from keras_mothernets.cli.parser import build_parser
 
 PLACE = "<!-- commands: written here by `tools/docs`, from the parser -->"
-COLUMNS = "100"
+COLUMNS = "78"  # as many as a page of the site is wide
 
 
 def page() -> str:
@@ -35,7 +35,7 @@ def commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPars
 
 
 def help_of(parser: argparse.ArgumentParser) -> str:
-    """What `--help` says, as on a terminal of 100 columns."""
+    """What `--help` says, as on a terminal of so many columns."""
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = COLUMNS
     try:

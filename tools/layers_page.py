@@ -25,14 +25,14 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "LAYERS.md"
 HEAD = """# Layers that are known
 
 Written by `tools/layers_page.py` from the rules, Keras {version}. A layer that is not here is
-refused by name; [RULES.md](RULES.md) shows how to give it a rule. A class derived from one of these counts
-as another layer.
+refused by name; [RULES.md](RULES.md) shows how to give it a rule. A class derived from
+one of these counts as another layer.
 """
 COLUMNS = {
     "wider": "the argument whose number may be smaller in the mother than in a member "
-    "(`km.widen`); a dash: the layer makes no channels of its own, and those that come in are treated as "
-    "*Conditions* says (`Bidirectional`, `TimeDistributed` and `EinsumDense` grow as what is in "
-    "them does)",
+    "(`km.widen`); a dash: the layer makes no channels of its own, and those that come in are "
+    "treated as *Conditions* says (`Bidirectional`, `TimeDistributed` and `EinsumDense` grow as "
+    "what is in them does)",
     "kernel": "it may be larger in a member than in the mother (`km.enlarge_kernels`), where the "
     "mother's taps have one exact place in it",
     "inserted": "a member may have the layer where the mother has none: it begins as an identity "
