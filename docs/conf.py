@@ -73,6 +73,7 @@ NAME = re.compile(r"(?<!`)`km\.([A-Za-z_.]+)`(?!`)")
 PLURAL = re.compile(r"(`[^`\n]+`)(?=[a-z])")  # `km.Member`s: code must end before a letter
 FENCED = re.compile(r"(^```.*?^```$)", flags=re.DOTALL | re.MULTILINE)
 IN_PAGE = re.compile(r"(?<![\[`])`km\.(\w+)(\.\w+)?`(?![\]`])")
+OTHER_PAGE = re.compile(r"`docs/(\w+)\.md`(?!\])")
 TUTORIALS = re.compile(r"```{toctree}\n[^`]*/tutorials/[^`]*```\n")
 SOURCE = re.compile(r"^Source:\s*", flags=re.MULTILINE)
 
@@ -98,8 +99,7 @@ def _fill(app: object, page: str, source: list[str]) -> None:
     """Write the commands into their page, from the parser; leave out a list that has nothing."""
     if page == root_doc and not any(ROOT.glob("tutorials/[0-9]*.ipynb")):
         source[0] = TUTORIALS.sub("", source[0])
-    if page.startswith("docs/"):
-        source[0] = _with_references(source[0])
+    source[0] = _with_references(source[0])
     if page == "docs/COMMANDS":
         source[0] = source[0].replace(commands_page.PLACE, commands_page.page())
 
@@ -107,13 +107,14 @@ def _fill(app: object, page: str, source: list[str]) -> None:
 def _with_references(text: str) -> str:
     """Lead from `km.name` in a page to what the reference says of it; code stays as it is."""
     parts = FENCED.split(text)  # every second one is a code block
+    parts[::2] = [OTHER_PAGE.sub(r"{doc}`/docs/\1`", part) for part in parts[::2]]
     parts[::2] = [IN_PAGE.sub(_role, part) for part in parts[::2]]
     return "".join(parts)
 
 
 def _role(found: re.Match) -> str:
     known = found[1] in keras_mothernets.__all__ and found[1] not in ("datasets", "zoo")
-    name = f"{found[1]}{found[2]}"
+    name = found[1] + (found[2] or "")
     return f"{{py:obj}}`km.{name} <keras_mothernets.{name}>`" if known else found[0]
 
 

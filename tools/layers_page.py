@@ -29,17 +29,19 @@ refused by name; [RULES.md](RULES.md) shows how to give it a rule. A class deriv
 one of these counts as another layer.
 """
 COLUMNS = {
-    "wider": "the argument whose number may be smaller in the mother than in a member "
-    "(`km.widen`); a dash: the layer makes no channels of its own, and those that come in are "
-    "treated as *Conditions* says (`Bidirectional`, `TimeDistributed` and `EinsumDense` grow as "
-    "what is in them does)",
+    "wider": "the argument whose number may be larger in a member than in the mother; `layer` is "
+    "the layer inside. `km.widen` grows those that have {widths}",
     "kernel": "it may be larger in a member than in the mother (`km.enlarge_kernels`), where the "
     "mother's taps have one exact place in it",
-    "inserted": "a member may have the layer where the mother has none: it begins as an identity "
-    "(`km.deepen`)",
+    "inserted": "a member may have the layer by itself where the mother has none: it begins as an "
+    "identity (`km.deepen`)",
     "optional": "it does nothing at inference, so that it may be there or not",
-    "silent": "it can end a new branch, of a residual or dense unit, that gives nothing at first",
+    "silent": "it can be the last layer with weights of a new branch, which then gives nothing at "
+    "first: whole residual, dense and transformer units are inserted so",
 }
+OTHERS = (
+    "Known, with no sizes and weights that could be new: channels pass or meet as *Conditions* says"
+)
 CONDITIONS = """## Conditions
 
 What each rule says of itself, and in which words it refuses. A name in a refusal stands as `...`.
@@ -56,11 +58,14 @@ def page() -> str:
     import keras
 
     parts = [HEAD.format(version=keras.__version__), "| column | meaning |", "| --- | --- |"]
-    parts += [*(f"| {column} | {meaning} |" for column, meaning in COLUMNS.items()), ""]
     known = stock_rules()
+    widths = {rule.width: None for rule in known["layers"].values() if rule.width}
+    named = ", ".join(f"`{width}`" for width in widths)
+    for column, meaning in COLUMNS.items():
+        parts.append(f"| {column} | {meaning.format(widths=named)} |")
+    parts.append("")
     for section, heading in SECTIONS.items():
-        rows = _list if section == "operations" else _table
-        parts += [f"## {heading}\n", rows(_by_rule(known[section])), ""]
+        parts += [f"## {heading}\n", *_section(_by_rule(known[section]))]
     parts += [CONDITIONS, *_conditions(known)]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -73,29 +78,29 @@ def _by_rule(rules: Mapping[str, Rule]) -> dict[Rule, list[str]]:
     return found
 
 
-def _list(rules: Mapping[Rule, list[str]]) -> str:
-    """Operations have no sizes of their own: what they do with channels is all there is to say."""
-    names = ", ".join(f"`{name}`" for found in rules.values() for name in found)
-    text = "Channels pass through these, or are merged, as *Conditions* says: "
-    return textwrap.fill(f"{text}{names}.", 120, break_on_hyphens=False)
+def _section(rules: Mapping[Rule, list[str]]) -> Iterator[str]:
+    """A table of what has a mark, and a list of all others."""
+    rows = {", ".join(f"`{name}`" for name in names): _marks(rule) for rule, names in rules.items()}
+    marked = {names: marks for names, marks in rows.items() if set(marks) != {"-"}}
+    if marked:
+        yield f"| class | {' | '.join(COLUMNS)} |"
+        yield "| --- | --- | :-: | :-: | :-: | :-: |"
+        yield from (f"| {' | '.join([names, *marks])} |" for names, marks in marked.items())
+        yield ""
+    names = ", ".join(names for names in rows if names not in marked)
+    yield textwrap.fill(f"{OTHERS}: {names}.", 120, break_on_hyphens=False)
+    yield ""
 
 
-def _table(rules: Mapping[Rule, list[str]]) -> str:
-    rows = [f"| class | {' | '.join(COLUMNS)} |", "| --- | --- | :-: | :-: | :-: | :-: |"]
-    for rule, names in rules.items():
-        marks = (
-            "kernel_size" in rule.free,
-            _overrides(rule, "cannot_insert"),
-            rule.is_transparent,
-            _overrides(rule, "zeros"),
-        )
-        cells = [
-            ", ".join(f"`{name}`" for name in names),
-            ", ".join(f"`{size}`" for size in sizes(rule)) or "-",
-            *("yes" if mark else "-" for mark in marks),
-        ]
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+def _marks(rule: Rule) -> list[str]:
+    found = (
+        "kernel_size" in rule.free,
+        _overrides(rule, "cannot_insert"),
+        rule.is_transparent,
+        _overrides(rule, "zeros"),
+    )
+    wider = ", ".join(f"`{size}`" for size in sizes(rule)) or "-"
+    return [wider, *("yes" if each else "-" for each in found)]
 
 
 def sizes(rule: Rule) -> tuple[str, ...]:

@@ -165,6 +165,8 @@ class BidirectionalRule(Rule):
     """Bidirectional: two recurrent layers over one sequence, both as wide; outputs are merged."""
 
     counts = True
+    sizes = ("layer",)
+    """Config entries in which sizes stand; the mother has the smallest."""
 
     def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
         reason = same_places(first, second, _ARGUMENTS)

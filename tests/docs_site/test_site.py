@@ -68,6 +68,16 @@ def test_every_public_name_has_a_place(site: Path) -> None:
 
 
 @pytest.mark.slow
+def test_names_lead_to_the_reference(site: Path) -> None:
+    """Sphinx says nothing of names that lead nowhere."""
+    name = re.compile(r'(<a class="reference internal"[^>]*>)?<code class="xref py py-obj[^>]*>')
+    texts = {path: path.read_text() for path in site.rglob("*.html")}
+    found = {path: name.findall(text) for path, text in texts.items()}
+    assert [path for path, leads in found.items() if not all(leads)] == []
+    assert sum(map(len, found.values())) > 50
+
+
+@pytest.mark.slow
 def test_commands_stand_as_their_parser_says(site: Path) -> None:
     page = html.unescape(re.sub(r"<[^>]+>", "", (site / "docs/COMMANDS.html").read_text()))
     commands = commands_page.commands(build_parser())
@@ -114,6 +124,7 @@ def test_the_page_of_layers_says_what_surgery_does() -> None:
     assert rows["Dense"][1:4] == ["`units`", "-", "yes"]
     assert rows["Conv2D"][1:4] == ["`filters`", "yes", "yes"]
     assert rows["LSTM"][1:4] == ["`units`", "-", "-"]
+    assert rows["Bidirectional"][1:4] == ["`layer`", "-", "-"]
     layers = [keras.Input((6, 3)), keras.layers.LSTM(4, name="lstm"), keras.layers.Dense(2)]
     model = keras.Sequential(layers)
     assert km.widen(model, {"lstm": 6}).get_layer("lstm").units == 6
