@@ -41,6 +41,9 @@ class EnsembleStatistics(Measures):
             By default so many that the sums take about three quarters of the bytes of predictions,
             and at least 32.
 
+    Raises:
+        MotherNetsError: `chunk` is no whole number of at least 1.
+
     Example:
         >>> one, two = [[0.9, 0.1], [0.6, 0.4]], [[0.4, 0.6], [0.1, 0.9]]
         >>> statistics = EnsembleStatistics(Predictions.of_classes([one, two], [0, 1]))

@@ -131,6 +131,10 @@ class Method(abc.ABC):
             A plan that prints as a table. Once `km.measure_device()` has been called for this
             device, and `compile` for this method, it tells seconds, memory, the longest way and
             the price; layers of new sizes are measured then, for at most five seconds.
+
+        Raises:
+            MotherNetsError: An argument cannot be used, or the members have no plan.
+            DataError: The data cannot be right.
         """
         data = read_arguments(Method.plan, x, y, data_arguments)
         plan, context = self._prepare(data, epochs, batch_size, monitor)

@@ -307,6 +307,9 @@ class MotherNets(Method):
 
         Args:
             network: A network that all of them can be hatched from, such as a mother of all.
+
+        Raises:
+            SurgeryError: A mother cannot be grown from it.
         """
         for number, group in enumerate(self.clusters, start=1):
             if self._member_that_is_mother(group) is None:

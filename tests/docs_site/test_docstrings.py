@@ -18,6 +18,7 @@ CANNOT_RUN = {
     "AdaptiveMotherNets": "needs a measured device",
     "TensorBoard": "needs an extra",
 }
+REFUSES_NOTHING = {"measure_device"}
 # What comes from no paper: plumbing, data, drawing, and what Keras has too.
 OURS_ALONE = {
     "Cluster",
@@ -77,6 +78,11 @@ def test_it_says_what_it_gives(name: str) -> None:
 @of(PUBLIC)
 def test_it_says_what_it_raises(name: str) -> None:
     assert PUBLIC[name].raised <= {*PUBLIC[name].told("Raises")}
+
+
+@of({name: each for name, each in WHOLE.items() if not each.is_class})
+def test_a_function_says_what_it_refuses(name: str) -> None:
+    assert bool(PUBLIC[name].told("Raises")) is (name not in REFUSES_NOTHING)
 
 
 @of(WHOLE)
