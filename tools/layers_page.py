@@ -39,9 +39,7 @@ COLUMNS = {
     "silent": "it can be the last layer with weights of a new branch, which then gives nothing at "
     "first: whole residual, dense and transformer units are inserted so",
 }
-OTHERS = (
-    "Known, with no sizes and weights that could be new: channels pass or meet as *Conditions* says"
-)
+OTHERS = "Known, and without any of these: channels pass or meet there as *Conditions* says"
 CONDITIONS = """## Conditions
 
 What each rule says of itself, and in which words it refuses. A name in a refusal stands as `...`.
