@@ -6,6 +6,7 @@ the same on the site as in the repository.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -97,11 +98,21 @@ def _reference(found: re.Match) -> str:
 
 def _fill(app: object, page: str, source: list[str]) -> None:
     """Write the commands into their page, from the parser; leave out a list that has nothing."""
+    if page.startswith("tutorials/"):
+        source[0] = _in_python(source[0])
+        return
     if page == root_doc and not any(ROOT.glob("tutorials/[0-9]*.ipynb")):
         source[0] = TUTORIALS.sub("", source[0])
     source[0] = _with_references(source[0])
     if page == "docs/COMMANDS":
         source[0] = source[0].replace(commands_page.PLACE, commands_page.page())
+
+
+def _in_python(notebook: str) -> str:
+    """A notebook that was never run does not tell its language, and would have no colours."""
+    cells = json.loads(notebook)
+    cells["metadata"].setdefault("language_info", {"name": "python", "pygments_lexer": "python"})
+    return json.dumps(cells)
 
 
 def _with_references(text: str) -> str:

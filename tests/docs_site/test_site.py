@@ -94,6 +94,11 @@ def test_nothing_is_asked_from_a_network(site: Path) -> None:
         assert FETCHED_BY_STYLE.findall(path.read_text()) == [], path
 
 
+def test_the_tool_builds_it_so() -> None:
+    tool = (ROOT / "tools/docs").read_text()
+    assert [word for word in COMMAND[1:] if word not in tool] == []
+
+
 @pytest.mark.parametrize(
     "text",
     [
