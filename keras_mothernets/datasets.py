@@ -32,6 +32,21 @@ class Dataset:
     labels are int32 arrays of shape (examples,) that count classes from 0. The arrays are meant
     to be shared by all members of an ensemble: data are read and decoded once, scaled and
     augmented inside the networks.
+
+    Args:
+        name: As it was given to `load`.
+        x_train: Images to train on.
+        y_train: Their labels.
+        x_val: Images that are held out, to choose the best epoch or weights by.
+        y_val: Their labels.
+        x_test: Images to measure on, once, at the end.
+        y_test: Their labels.
+        class_names: Names of the classes, in the order of their numbers.
+
+    Example:
+        >>> data = load("digits")
+        >>> data.x_train.shape, data.x_train.dtype, data.input_shape, data.num_classes
+        ((1294, 8, 8, 1), dtype('uint8'), (8, 8, 1), 10)
     """
 
     name: str
@@ -116,6 +131,9 @@ def class_names(name: str, *, data_dir: str | Path | None = None) -> tuple[str, 
     Args:
         name: As in `load`.
         data_dir: As in `load`.
+
+    Returns:
+        As many names as there are classes.
 
     Raises:
         DataError: The name is unknown, or it is not an image classification data set.

@@ -58,19 +58,52 @@ class MotherNetsError(ValueError):
 
 
 class GraphError(MotherNetsError):
-    """A model cannot be read: unbuilt, subclassed, or made of parts that have no rule."""
+    """A model cannot be read: unbuilt, subclassed, or made of parts that have no rule.
+
+    Example:
+        >>> import keras, keras_mothernets as km
+        >>> km.mothernet([keras.Sequential([keras.layers.Dense(2)], name="shapeless")])
+        Traceback (most recent call last):
+            ...
+        keras_mothernets.errors.GraphError: ...
+    """
 
 
 class SurgeryError(MotherNetsError):
-    """A change of a network that would not keep its function exactly."""
+    """A change of a network that would not keep its function exactly.
+
+    Example:
+        >>> import keras, keras_mothernets as km
+        >>> layers = [keras.Input((4,)), keras.layers.Dense(3, name="one"), keras.layers.Dense(2)]
+        >>> km.widen(keras.Sequential(layers), {"one": 2})
+        Traceback (most recent call last):
+            ...
+        keras_mothernets.errors.SurgeryError: ...
+    """
 
 
 class DataError(MotherNetsError):
-    """Training data that cannot be right: NaN, labels out of range, lengths that differ."""
+    """Training data that cannot be right: NaN, labels out of range, lengths that differ.
+
+    Example:
+        >>> import keras_mothernets as km
+        >>> km.Predictions.of_classes([[[0.9, 0.3]]], [0])  # of two classes, 1.2 in all
+        Traceback (most recent call last):
+            ...
+        keras_mothernets.errors.DataError: ...
+    """
 
 
 class RunError(MotherNetsError):
-    """A run directory, plan or job that cannot go on."""
+    """A run directory, plan or job that cannot go on.
+
+    Example:
+        >>> import keras_mothernets as km
+        >>> km.EnsembleStatistics.load("no/such/folder")
+        Traceback (most recent call last):
+            ...
+        keras_mothernets.errors.RunError: ...
+    """
 
 
 @contextmanager

@@ -338,6 +338,34 @@ member's accuracy, likelihood and calibration, on any range of examples or any c
 likelihood and calibration of an *average* of members do not add up over members; they take a pass
 over the predictions, as before.
 
+## What can be asked
+
+```python
+import keras_mothernets as km
+
+# Of each member (examples, classes); of networks: km.EnsembleStatistics.of(members, x, y).
+one, two = [[0.9, 0.1], [0.6, 0.4]], [[0.4, 0.6], [0.1, 0.9]]
+predictions = km.Predictions.of_classes([one, two], [0, 1], ["one", "two"])
+statistics = km.EnsembleStatistics(predictions)
+print(statistics)
+print(statistics.diversity())
+print(statistics.of_class(1).brier(["two"]), statistics.range(0, 1).accuracy())
+print(statistics.ranking("nll"), statistics.which_can_go(within=0.01))
+```
+
+| question | call |
+| --- | --- |
+| How good is each member, and all together? | `print(statistics)` |
+| How good are these three, with these weights? | `nll(names, weights=...)`, `brier`, `ece`, ... |
+| Do they err in different places? | `diversity()`, `oracle_accuracy()` |
+| On one class? On the last examples? | `of_class(3)`, `range(9000)`: the same questions again |
+| Who is best alone, and who can go? | `ranking()`, `which_can_go(within=0.001)` |
+| What does one more member bring? | `add(name, predictions)`, and ask again |
+| Which weights? | `km.greedy_selection(statistics)`, `km.super_learner(statistics)` |
+
+`save` and `load` keep them in a folder. Choose on held-out data, and measure what was chosen on
+other data.
+
 ## Why running sums
 
 Sums are kept at every boundary between chunks of examples, from the first example on. A range is

@@ -40,6 +40,16 @@ class Cluster:
         seed: Seed of the MotherNet's initial weights.
         found: Gives what was read of the members, and what they have in common.
         parted: Finds what `apart` says.
+
+    Example:
+        >>> nets = [keras.Sequential([keras.Input((4,)), keras.layers.Dense(units, "relu"),
+        ...                           keras.layers.Dense(2)], name=name)
+        ...         for name, units in (("small", 3), ("large", 6))]
+        >>> [found] = cluster(nets)
+        >>> found.indices, [round(share, 2) for share in found.shared]
+        ((0, 1), [1.0, 0.52])
+        >>> found.mothernet.layers[1].units
+        3
     """
 
     indices: tuple[int, ...]

@@ -79,6 +79,10 @@ def combine(
         >>> ensemble = combine(members, logits=True)
         >>> ensemble.output_shape, [layer.name for layer in ensemble.layers[1:3]]
         ((None, 3), ['one', 'two'])
+
+    Source: averaging as the combination of MotherNets: Wasay et al., MLSys 2020, section 3.4.
+    That probabilities are averaged, and not logits: Lakshminarayanan, Pritzel & Blundell, Simple
+    and Scalable Predictive Uncertainty Estimation using Deep Ensembles, 2017.
     """
     members = as_members(list(models) if isinstance(models, tuple) else models)
     check_model_name(name)

@@ -57,6 +57,13 @@ class Measures:
 
         Of a single member from the sums; of an average from the predictions.
 
+        Args:
+            members: Names or positions; all members by default.
+            weights: One number of at least 0 for each of these, equal by default.
+
+        Returns:
+            A fraction, 0 to 1.
+
         Raises:
             MotherNetsError: This is a regression, or a member or weight cannot be used.
         """
@@ -73,6 +80,12 @@ class Measures:
 
         From the classes that the members name.
 
+        Args:
+            members: Names or positions; all members by default.
+
+        Returns:
+            A fraction, 0 to 1.
+
         Raises:
             MotherNetsError: This is a regression, or a member is not known.
         """
@@ -87,6 +100,13 @@ class Measures:
 
         A member's probability of the truth counts as at least 1e-7. Of a single member from the
         sums; of an average from the predictions.
+
+        Args:
+            members: Names or positions; all members by default.
+            weights: One number of at least 0 for each of these, equal by default.
+
+        Returns:
+            Nats per example; 0 is best.
 
         Raises:
             MotherNetsError: This is a regression, or a member or weight cannot be used.
@@ -103,6 +123,13 @@ class Measures:
     ) -> float:
         """Weighted mean of the members' own negative log-likelihoods, in nats, from the sums.
 
+        Args:
+            members: Names or positions; all members by default.
+            weights: One number of at least 0 for each of these, equal by default.
+
+        Returns:
+            Nats per example.
+
         Raises:
             MotherNetsError: This is a regression, or a member or weight cannot be used.
         """
@@ -116,6 +143,10 @@ class Measures:
         """Mean over the examples of what the average predicts, from the sums.
 
         Of a class (`of_class`) it is a row of the soft confusion matrix.
+
+        Args:
+            members: Names or positions; all members by default.
+            weights: One number of at least 0 for each of these, equal by default.
 
         Returns:
             (classes or targets,).
@@ -135,6 +166,14 @@ class Measures:
 
         From the predictions.
 
+        Args:
+            members: Names or positions; all members by default.
+            weights: One number of at least 0 for each of these, equal by default.
+            seed: Decides how the examples are cut into halves, to fit and to measure on.
+
+        Returns:
+            Nats per example.
+
         Raises:
             MotherNetsError: This is a regression, there is a single example, or a member or
                 weight cannot be used.
@@ -150,6 +189,13 @@ class Measures:
         With two classes it is twice the square of what the probability of class 1 is off.
         From the sums, of any average.
 
+        Args:
+            members: Names or positions; all members by default.
+            weights: One number of at least 0 for each of these, equal by default.
+
+        Returns:
+            A number from 0, which is best, to 2.
+
         Raises:
             MotherNetsError: This is a regression, or a member or weight cannot be used.
         """
@@ -158,6 +204,13 @@ class Measures:
 
     def mse(self, members: Subset | None = None, *, weights: Weights | None = None) -> float:
         """Mean squared error of the average, over examples and targets; from the sums.
+
+        Args:
+            members: Names or positions; all members by default.
+            weights: One number of at least 0 for each of these, equal by default.
+
+        Returns:
+            In the square of the targets' unit.
 
         Raises:
             MotherNetsError: This is a classification, or a member or weight cannot be used.
@@ -178,10 +231,13 @@ class Measures:
         Of a single member in 15 bins from the sums; else from the predictions.
 
         Args:
-            members: Which members.
-            weights: Their weights.
+            members: Names or positions; all members by default.
+            weights: One number of at least 0 for each of these, equal by default.
             bins: Number of bins of confidence.
             adaptive: Bins of equally many examples, else of equal width.
+
+        Returns:
+            A fraction, 0 to 1; 0 is best.
 
         Raises:
             MotherNetsError: This is a regression, or an argument cannot be used.
@@ -197,6 +253,12 @@ class Measures:
 
     def diversity(self, members: Subset | None = None) -> Diversity:
         """How differently the members err; from the sums.
+
+        Args:
+            members: Names or positions; all members by default.
+
+        Returns:
+            Six measures; `str()` of it shows them.
 
         Raises:
             MotherNetsError: This is a regression (see `squared_error_decomposition`), there are
@@ -217,6 +279,13 @@ class Measures:
     ) -> Decomposition:
         """Brier score or mean squared error as mean member minus ambiguity; from the sums.
 
+        Args:
+            members: Names or positions; all members by default.
+            weights: One number of at least 0 for each of these, equal by default.
+
+        Returns:
+            The score with its two parts.
+
         Raises:
             MotherNetsError: A member or weight cannot be used.
         """
@@ -228,6 +297,13 @@ class Measures:
         self, members: Subset | None = None, *, weights: Weights | None = None
     ) -> Decomposition:
         """Negative log-likelihood as mean member minus Jensen's gap; from the predictions.
+
+        Args:
+            members: Names or positions; all members by default.
+            weights: One number of at least 0 for each of these, equal by default.
+
+        Returns:
+            The likelihood with its two parts, in nats.
 
         Raises:
             MotherNetsError: This is a regression, or a member or weight cannot be used.
@@ -287,6 +363,9 @@ class Measures:
         """Mean products of the members' errors, which tell how alike they err; from the sums.
 
         With them the squared error of an average with weights w is w' G w.
+
+        Args:
+            members: Names or positions; all members by default.
 
         Returns:
             (members, members).

@@ -71,6 +71,9 @@ class Predictions:
                 activations; models that have neither, such as what `km.combine`
                 returns, are told by it, or by class numbers as labels of several units.
 
+        Returns:
+            Predictions in which every member has read every example once.
+
         Raises:
             MotherNetsError: There are no members, they do not match each other, or they are
                 neither classifiers of one class of several nor a regression.
@@ -111,6 +114,9 @@ class Predictions:
             y: Class numbers, (examples,), or one-hot rows, (examples, classes).
             names: Names of the members; "member_1", ... by default.
 
+        Returns:
+            Predictions of a classification.
+
         Raises:
             MotherNetsError: There are no members, or names and members differ in number.
             DataError: Shapes or lengths differ, rows do not sum to one, labels are out of
@@ -145,6 +151,9 @@ class Predictions:
             predictions: For each member (examples, targets), or (examples,) for one target.
             y: Targets, of the same shape.
             names: Names of the members; "member_1", ... by default.
+
+        Returns:
+            Predictions of a regression.
 
         Raises:
             MotherNetsError: There are no members, or names and members differ in number.
@@ -184,7 +193,14 @@ class Predictions:
         return np.tensordot(weights, self.values, axes=1)
 
     def of_members(self, positions: Sequence[int] | np.ndarray) -> Predictions:
-        """The same examples, some of the members."""
+        """The same examples, some of the members.
+
+        Args:
+            positions: Which members, by position, in the order wanted.
+
+        Returns:
+            Predictions of these members; labels are shared.
+        """
         names = tuple(self.names[position] for position in positions)
         return Predictions(self.values[list(positions)], self.labels, names, self.task)
 

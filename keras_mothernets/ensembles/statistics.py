@@ -41,6 +41,9 @@ class EnsembleStatistics(Measures):
             By default so many that the sums take about three quarters of the bytes of predictions,
             and at least 32.
 
+    Raises:
+        MotherNetsError: `chunk` is no whole number of at least 1.
+
     Example:
         >>> one, two = [[0.9, 0.1], [0.6, 0.4]], [[0.4, 0.6], [0.1, 0.9]]
         >>> statistics = EnsembleStatistics(Predictions.of_classes([one, two], [0, 1]))
@@ -86,6 +89,9 @@ class EnsembleStatistics(Measures):
             y: Class numbers, one-hot rows or the targets of a regression.
             logits: Whether the members give logits; as in `km.combine`.
 
+        Returns:
+            Statistics of all members on all examples.
+
         Raises:
             MotherNetsError: Members or data cannot be used; see `km.Predictions.of`.
         """
@@ -98,6 +104,9 @@ class EnsembleStatistics(Measures):
         Args:
             path: The directory.
             verify: Whether to compare all checksums, which reads every file once.
+
+        Returns:
+            The statistics as they were saved.
 
         Raises:
             RunError: There are none, they are damaged, or a newer version wrote them.

@@ -148,7 +148,11 @@ class FastGeometricEnsemble(OneNetworkMethod):
         return Design(tuple(jobs), networks)
 
     def optimizer(self, settings: CompileSettings, job: Job) -> keras.optimizers.Optimizer:
-        """The chosen optimizer; in the cycles with their rates."""
+        """The chosen optimizer; in the cycles with their rates.
+
+        Raises:
+            MotherNetsError: It has a schedule, or the data have no length.
+        """
         if job.role == "base":
             return settings.make_optimizer(replace(job, epochs=self._all_epochs))
         if job.steps_per_epoch is None:

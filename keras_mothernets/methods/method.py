@@ -77,10 +77,17 @@ class Method(abc.ABC):
 
         Args:
             schedule: Epochs, batch size, and which epoch is kept.
+
+        Returns:
+            The jobs, and the networks that they train.
         """
 
     def describe(self) -> str:
-        """The method and its settings in one line; part of the plan."""
+        """The method and its settings in one line; part of the plan.
+
+        Returns:
+            A text such as `FullData(seed=0)`.
+        """
         return f"{type(self).__name__}(seed={self.seed})"
 
     def compile(
@@ -132,6 +139,10 @@ class Method(abc.ABC):
             A plan that prints as a table. Once `km.measure_device()` has been called for this
             device, and `compile` for this method, it tells seconds, memory, the longest way and
             the price; layers of new sizes are measured then, for at most five seconds.
+
+        Raises:
+            MotherNetsError: An argument cannot be used, or the members have no plan.
+            DataError: The data cannot be right.
         """
         data = read_arguments(Method.plan, x, y, data_arguments)
         self._identities.forget_changed()
@@ -351,6 +362,9 @@ class Method(abc.ABC):
             model: The network.
             schedule: Epochs and batch size.
             **values: Fields of `Job` that differ: `start`, `epochs`, `bootstrap`, `monitor`.
+
+        Returns:
+            The job.
         """
         start: Start = values.pop("start", Scratch())
         epochs = values.pop("epochs", schedule.epochs)
@@ -377,6 +391,9 @@ class Method(abc.ABC):
             member: The member.
             schedule: Epochs and batch size.
             **values: As in `job`.
+
+        Returns:
+            The job.
         """
         values.setdefault("epochs", schedule.epochs if member.epochs is None else member.epochs)
         return self.job(member.label, "member", member.label, member.model, schedule, **values)

@@ -89,6 +89,19 @@ class MotherNets(Method):
     Raises:
         MotherNetsError: The members do not match each other, or a setting cannot be used.
 
+    Example:
+        >>> import keras, numpy as np
+        >>> nets = [keras.Sequential([keras.Input((4,)), keras.layers.Dense(first, "relu"),
+        ...                           keras.layers.Dense(second, "relu"), keras.layers.Dense(1)],
+        ...                          name=name)
+        ...         for name, first, second in (("early", 8, 3), ("late", 3, 8))]
+        >>> method = MotherNets(nets, member_epochs=1)
+        >>> method.compile("sgd", "mse")
+        >>> x, y = np.ones((8, 4), "float32"), np.ones((8, 1), "float32")
+        >>> history = method.fit(x, y, epochs=2, verbose=0)
+        >>> [(row.job, row.epochs, row.parameters) for row in history.ledger]
+        [('mothernet', 2, 31), ('early', 1, 71), ('late', 1, 56)]
+
     Source: Wasay et al., MotherNets: Rapid Deep Ensemble Learning (MLSys 2020), sections 2.1-2.4.
     What follows `seed` is not in the paper. Shrink and perturb: Ash and Adams (NeurIPS 2020).
     Averaged weights: Polyak and Juditsky (1992), here as a running average of Keras' optimizers.
@@ -272,6 +285,9 @@ class MotherNets(Method):
         Args:
             member: Name of the member.
 
+        Returns:
+            The network as it was when the member was hatched.
+
         Raises:
             MotherNetsError: `fit` has not finished.
         """
@@ -295,6 +311,9 @@ class MotherNets(Method):
 
         Args:
             network: A network that all of them can be hatched from, such as a mother of all.
+
+        Raises:
+            SurgeryError: A mother cannot be grown from it.
         """
         for number, group in enumerate(self.clusters, start=1):
             if self._member_that_is_mother(group) is None:
@@ -323,7 +342,12 @@ class MotherNets(Method):
         return max(shares, key=lambda number: shares[number])
 
     def design(self, schedule: Schedule) -> Design:
-        """A job for every mother, then one for every member of its cluster."""
+        """A job for every mother, then one for every member of its cluster.
+
+        Raises:
+            MotherNetsError: `member_patience` is set, and there is no validation.
+            SurgeryError: The members of a cluster have no mother.
+        """
         if self.member_patience is not None and not schedule.monitor:
             raise MotherNetsError(
                 "`member_patience` waits for a better validation, and there is none",

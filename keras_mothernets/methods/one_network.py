@@ -71,6 +71,12 @@ class OneNetworkMethod(Method):
         Args:
             settings: They make the optimizer that the user chose.
             job: The job.
+
+        Returns:
+            A new optimizer with the method's own learning rates.
+
+        Raises:
+            MotherNetsError: The user's has a schedule, or the data have no length.
         """
         raise NotImplementedError
 

@@ -50,7 +50,11 @@ class SnapshotEnsemble(OneNetworkMethod):
         return Design(tuple(jobs), {member.label: member.model for member in self._members})
 
     def optimizer(self, settings: CompileSettings, job: Job) -> keras.optimizers.Optimizer:
-        """The chosen optimizer with the rates of a cycle."""
+        """The chosen optimizer with the rates of a cycle.
+
+        Raises:
+            MotherNetsError: It has a schedule, or the data have no length.
+        """
         made = settings.make_optimizer(job)
         if job.steps is None:
             raise MotherNetsError(

@@ -5,7 +5,13 @@ from keras_mothernets.rules.axes import Atom, Axis, Concat, Paired, Product, axi
 from keras_mothernets.rules.maps import Map, Maps
 from keras_mothernets.rules.passing import ElementwiseRule, PassRule, PreprocessingRule
 from keras_mothernets.rules.probe import probe_elementwise
-from keras_mothernets.rules.registry import check_rules, register_rule, registered_rules, rule_for
+from keras_mothernets.rules.registry import (
+    check_rules,
+    register_rule,
+    registered_rules,
+    rule_for,
+    stock_rules,
+)
 from keras_mothernets.rules.rule import (
     Axes,
     Copy,
@@ -52,5 +58,6 @@ __all__ = [
     "registered_rules",
     "rule_for",
     "static_arguments",
+    "stock_rules",
     "with_config",
 ]

@@ -30,6 +30,8 @@ class EinsumDenseRule(Rule):
 
     free = frozenset({"activation"})
     counts = True
+    sizes = ("output_shape",)
+    """Config entries in which sizes stand; the mother has the smallest."""
 
     def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
         ours, theirs = _output_shape(first), _output_shape(second)

@@ -162,9 +162,11 @@ _RECURRENT = {
 
 
 class BidirectionalRule(Rule):
-    """Bidirectional: two recurrent layers over one sequence, whose outputs are merged."""
+    """Bidirectional: two recurrent layers over one sequence, both as wide; outputs are merged."""
 
     counts = True
+    sizes = ("layer",)
+    """Config entries in which sizes stand; the mother has the smallest."""
 
     def meet(self, first: Node, second: Node) -> Mapping[str, Any] | Refusal:
         reason = same_places(first, second, _ARGUMENTS)

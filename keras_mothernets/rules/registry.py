@@ -232,6 +232,22 @@ def registered_rules() -> dict[type, Rule]:
     return {layer_class: _RULES[layer_class] for layer_class in _REGISTERED}
 
 
+def stock_rules() -> dict[str, dict[str, Rule]]:
+    """The rules that come with the package, as `docs/LAYERS.md` lists them.
+
+    Returns:
+        Rules by the names of the classes that they are for, under "layers", "operations" and
+        "applications" (layers of `keras.applications` alone). What `register_rule` was told is
+        not among them.
+    """
+    layers_of_keras = {cls.__name__: _RULES[cls] for cls in _RULES if cls not in _REGISTERED}
+    return {
+        "layers": layers_of_keras,
+        "operations": dict(_OPERATIONS),
+        "applications": dict(_APPLICATIONS),
+    }
+
+
 def rule_for(node: Node) -> Rule:
     """The rule of a call.
 

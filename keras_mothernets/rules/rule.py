@@ -102,6 +102,14 @@ class Rule:
 
     A subclass for a layer family sets the attributes and overrides the methods
     in which its layers differ. `register_rule` tells surgery to use it.
+
+    Example:
+        >>> class SquareRule(Rule):  # of a layer that squares what it is given
+        ...     def value(self, node, value):
+        ...         return Value(low=0.0)
+        >>> rule = SquareRule()
+        >>> rule.width is None, rule.is_transparent
+        (True, False)
     """
 
     width: str | None = None
@@ -165,6 +173,12 @@ class Rule:
         """Whether a merge gives the same whatever the order of its inputs.
 
         Of a sum that does not, the first input is the one that counts as it is.
+
+        Args:
+            node: The call.
+
+        Returns:
+            Whether the order does not matter.
         """
         return False
 
@@ -192,6 +206,12 @@ class Rule:
     ) -> dict[str, tuple[Role, ...]]:
         """What each axis of each variable of the member belongs to.
 
+        Args:
+            mother: The call in the mother, or an identity that stands for it.
+            member: The call in the member.
+            inputs: Axes of each input tensor, the batch axis left out.
+            outputs: Axes of each output tensor, as `flow` gave them.
+
         Returns:
             For each variable by name one role per axis.
         """
@@ -200,29 +220,76 @@ class Rule:
         }
 
     def value(self, node: Node, value: Value) -> Value:
-        """What is known of the numbers that come out, given what is known of those that go in."""
+        """What is known of the numbers that come out, given what is known of those that go in.
+
+        Args:
+            node: The call.
+            value: What is known of its inputs.
+
+        Returns:
+            Bounds on the output; `Value()` for none.
+        """
         return Value()
 
     def merge_value(self, node: Node, values: Sequence[Value]) -> Value:
-        """What is known of the numbers that come out of a merge, from those of its branches."""
+        """What is known of the numbers that come out of a merge, from those of its branches.
+
+        Args:
+            node: The call.
+            values: What is known of each input.
+
+        Returns:
+            Bounds on the output; `Value()` for none.
+        """
         return Value()
 
     def zeros(self, node: Node) -> tuple[str, ...]:
-        """Variables that, set to zero, make the output zero while the layer can still learn."""
+        """Variables that, set to zero, make the output zero while the layer can still learn.
+
+        Args:
+            node: The call.
+
+        Returns:
+            Names of variables; none if the layer cannot begin as nothing.
+        """
         return ()
 
     def same_class(self, first: Node, second: Node) -> bool:
-        """Whether two calls that have this rule are of one kind."""
+        """Whether two calls that have this rule are of one kind.
+
+        Args:
+            first: A call in one network.
+            second: A call in another network.
+
+        Returns:
+            Whether `meet` may compare them.
+        """
         return first.layer.cls is second.layer.cls
 
     def absent(self, name: str) -> float:
-        """The number that a variable of the member's gets where the mother has no such variable."""
+        """The number that a variable of the member's gets where the mother has no such variable.
+
+        Args:
+            name: Name of the variable in the layer.
+
+        Returns:
+            The number that has no effect: 0 for a bias, 1 for a scale.
+        """
         return 0.0
 
     def rebase(
         self, mother: Node, member: Node, values: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """The mother's weights as they would be under the member's constants (an epsilon, say)."""
+        """The mother's weights as they would be under the member's constants (an epsilon, say).
+
+        Args:
+            mother: The call in the mother.
+            member: The call in the member.
+            values: The mother's weights by variable name.
+
+        Returns:
+            Weights of the same shapes.
+        """
         return values
 
     def resized(self, before: Node, after: Node) -> Node:
@@ -231,15 +298,33 @@ class Rule:
         Args:
             before: The call as it was.
             after: The same with the new sizes.
+
+        Returns:
+            The call with a config that fits the new sizes.
         """
         return after
 
     def cannot_insert(self, node: Node) -> Refusal | None:
-        """Why the call cannot be made an identity; None if it can, wherever shapes allow."""
+        """Why the call cannot be made an identity; None if it can, wherever shapes allow.
+
+        Args:
+            node: The call.
+
+        Returns:
+            Half a sentence that says why not, or `None`.
+        """
         return Refusal(f"a {node.kind} layer is never an identity")
 
     def identity_node(self, node: Node, channels: int) -> Node:
-        """The identity on `channels` channels to which an inserted call is said to correspond."""
+        """The identity on `channels` channels to which an inserted call is said to correspond.
+
+        Args:
+            node: The inserted call of the member.
+            channels: Number of channels of the mother's tensor at that place.
+
+        Returns:
+            A call that the mother could have there.
+        """
         return node
 
     def identity_values(
@@ -251,16 +336,34 @@ class Rule:
             node: The inserted call of the member.
             channels: Number of channels of the mother's tensor at that place.
             statistics: Mean and variance of what flows there, for normalisations.
+
+        Returns:
+            An array for each variable of `identity_node`.
         """
         return {}
 
     def channel_axis(self, node: Node) -> int:
-        """Which output axis, the batch axis left out, holds the channels."""
+        """Which output axis, the batch axis left out, holds the channels.
+
+        Args:
+            node: The call.
+
+        Returns:
+            Number of the axis, counted without the batch axis.
+        """
         rank = len(node.output_shapes[0])
         return 0 if node.config.get("data_format") == "channels_first" else rank - 1
 
     def sized(self, node: Node, size: int) -> dict[str, Any]:
-        """The config entries of a layer that makes `size` channels (or units, ...)."""
+        """The config entries of a layer that makes `size` channels (or units, ...).
+
+        Args:
+            node: The call.
+            size: Number of channels.
+
+        Returns:
+            Config entries by name.
+        """
         return {str(self.width): size}
 
     def follow(
@@ -272,11 +375,22 @@ class Rule:
             node: The call, of a layer without a `width`.
             sizes: New sizes of its output, the batch axis left out; None where unknown.
             *others: Those of its other outputs, then of the axes inside, as `flow` gave them.
+
+        Returns:
+            Config entries by name; none if nothing must change.
         """
         return {}
 
     def made_axis(self, node: Node, outputs: Sequence[Axes]) -> Axis:
-        """The axis whose size `width` tells, from the axes that `flow` gave."""
+        """The axis whose size `width` tells, from the axes that `flow` gave.
+
+        Args:
+            node: The call.
+            outputs: Axes of each output tensor, as `flow` gave them.
+
+        Returns:
+            One of these axes.
+        """
         return outputs[0][self.channel_axis(node)]
 
     def _matters(self, key: str) -> bool:

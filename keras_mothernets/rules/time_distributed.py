@@ -25,6 +25,8 @@ class TimeDistributedRule(Rule):
     """
 
     counts = True
+    sizes = ("layer",)
+    """Config entries in which sizes stand; the mother has the smallest."""
 
     def __init__(self, find: Callable[[Node], Rule]) -> None:
         self._find = find

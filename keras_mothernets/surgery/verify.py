@@ -57,6 +57,7 @@ def max_deviation(
     Raises:
         GraphError: A model cannot be read.
         SurgeryError: The two have different inputs or outputs.
+        MotherNetsError: `batch_size` or `dtype` cannot be used.
 
     Example:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])

@@ -40,10 +40,31 @@ class Local:
 
     A trained network is kept in memory only as long as a job waits for it, unless the
     store keeps all of them there anyway.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> import keras_mothernets as km
+        >>> net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)], name="net")
+        >>> method = km.FullData([net])
+        >>> method.compile("sgd", "mse")
+        >>> x, y = np.ones((8, 4), "float32"), np.ones((8, 1), "float32")
+        >>> method.fit(x, y, epochs=1, executor=Local(), verbose=0)
+        History of 1 jobs: net
     """
 
     def run(self, plan: Plan, context: RunContext) -> Mapping[str, JobRecord]:
-        """See `Executor.run`."""
+        """See `Executor.run`.
+
+        Args:
+            plan: The jobs.
+            context: Networks, data, settings, and the store, opened for this plan.
+
+        Returns:
+            The record of every finished job by its name; the networks are in the store.
+
+        Raises:
+            RunError: A job cannot go on; the finished ones stay in the store.
+        """
         records: dict[str, JobRecord] = {}
         mothers: dict[str, keras.Model] = {}
         with context.progress:

@@ -73,7 +73,18 @@ class Processes:
         self.tries = whole_number("tries", tries, 1)
 
     def run(self, plan: Plan, context: RunContext) -> Mapping[str, JobRecord]:
-        """See `Executor.run`."""
+        """See `Executor.run`.
+
+        Args:
+            plan: The jobs.
+            context: Networks, data, settings, and the store, opened for this plan.
+
+        Returns:
+            The record of every finished job by its name; the networks are in the store.
+
+        Raises:
+            RunError: A job cannot go on, or has lost its worker too often.
+        """
         with tempfile.TemporaryDirectory(prefix="keras_mothernets_") as folder:
             files = context.store.files or JobFiles(Path(folder, "run"), plan)
             with context.progress:

@@ -80,6 +80,13 @@ class Ray:
     def run(self, plan: Plan, context: RunContext) -> Mapping[str, JobRecord]:
         """See `Executor.run`.
 
+        Args:
+            plan: The jobs.
+            context: Networks, data, settings, and the store, opened for this plan.
+
+        Returns:
+            The record of every finished job by its name; the networks are in the store.
+
         Raises:
             MotherNetsError: Ray is not installed.
             RunError: The cluster cannot be reached, or has no room for a job; or as there.

@@ -64,8 +64,18 @@ def report(
         DataError: The data do not fit the members.
 
     Example:
-        >>> km.report("runs/first", data=(x_test, y_test))  # doctest: +SKIP
-        PosixPath('runs/first/report.html')
+        >>> import tempfile
+        >>> import keras, numpy as np
+        >>> import keras_mothernets as km
+        >>> net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+        >>> method = km.FullData([km.Member(net, name="net")])
+        >>> method.compile("sgd", "sparse_categorical_crossentropy")
+        >>> x, y = np.ones((8, 4), "float32"), np.arange(8) % 3
+        >>> history = method.fit(x, y, epochs=1, verbose=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = report(method, f"{folder}/report.html", data=(x, y))
+        ...     page.name, "<svg" in page.read_text()
+        ('report.html', True)
     """
     examples = labelled(data)
     if class_names is None and isinstance(data, Dataset):
