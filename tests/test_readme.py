@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -16,19 +17,17 @@ def test_examples_run_one_after_the_other(capsys: pytest.CaptureFixture[str]) ->
     names: dict = {}
     for example in EXAMPLES:
         exec(compile(example, "README.md", "exec"), names)
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 2
     assert names["ensemble"].output_shape == (None, 10)
     printed = capsys.readouterr().out
     assert "mothernet" in printed and "accuracy" in printed
     figures = [float(line) for line in printed.splitlines() if re.fullmatch(r"[\d.e-]+", line)]
     assert figures[-1] < 1e-11
-    assert names["weights"].sum() == pytest.approx(1.0)
-    assert names["best"].output_shape == (None, 10)
+    assert "brier" in printed.lower()
 
 
-def test_the_first_example_fits_fifteen_lines() -> None:
-    lines = [line for line in EXAMPLES[0].splitlines() if line.strip()]
-    assert len(lines) <= 17
+def test_the_first_example_is_ten_statements() -> None:
+    assert len(ast.parse(EXAMPLES[0]).body) <= 10
 
 
 def test_commands_that_the_readme_names_parse() -> None:

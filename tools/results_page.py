@@ -16,6 +16,7 @@ import os
 import platform
 import sys
 import textwrap
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,8 @@ def section(name: str, results: Results, settings: dict[str, Any]) -> str:
 def readme_block(results: Results, settings: dict[str, Any]) -> str:
     """What the README shows: the picture and the main figures of V5, each method at its best."""
     headers, lines = table_rows(results, "cpu", variants=False)
+    trained = Counter(line[0] for line in lines)
+    lines = [line for line in lines if trained[line[0]] > 2]  # budgets at which methods compare
     columns = [headers.index(name) for name in SHOWN]
     table = markdown(
         [headers[column] for column in columns],
