@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -58,9 +60,25 @@ def read_outputs(members: Sequence[Member], source: Source) -> tuple[list[np.nda
     Raises:
         DataError: The data do not fit the members' inputs, or bring sample weights.
     """
-    if isinstance(source, ArraySource):
-        return _of_arrays(members, source)
-    return _of_stream(members, source)
+    with _several_networks_are_meant():
+        if isinstance(source, ArraySource):
+            return _of_arrays(members, source)
+        return _of_stream(members, source)
+
+
+@contextmanager
+def _several_networks_are_meant() -> Iterator[None]:
+    """TensorFlow takes five networks for one function that is traced five times, and warns."""
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(_is_not_of_tracing)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_not_of_tracing)
+
+
+def _is_not_of_tracing(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def _of_arrays(
