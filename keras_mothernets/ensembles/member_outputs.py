@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_mothernets.ensembles.tensorflow_log import without_lines
 from keras_mothernets.errors import DataError, naming
 from keras_mothernets.member import Member
 from keras_mothernets.training.data import ArraySource, StreamSource, check_network, read_data
@@ -60,25 +59,11 @@ def read_outputs(members: Sequence[Member], source: Source) -> tuple[list[np.nda
     Raises:
         DataError: The data do not fit the members' inputs, or bring sample weights.
     """
-    with _several_networks_are_meant():
+    # TensorFlow takes five networks for one function that is traced five times.
+    with without_lines("triggered tf.function retracing"):
         if isinstance(source, ArraySource):
             return _of_arrays(members, source)
         return _of_stream(members, source)
-
-
-@contextmanager
-def _several_networks_are_meant() -> Iterator[None]:
-    """TensorFlow takes five networks for one function that is traced five times, and warns."""
-    logger = logging.getLogger("tensorflow")
-    logger.addFilter(_is_not_of_tracing)
-    try:
-        yield
-    finally:
-        logger.removeFilter(_is_not_of_tracing)
-
-
-def _is_not_of_tracing(record: logging.LogRecord) -> bool:
-    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def _of_arrays(
