@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """The tutorials as notebooks: made from their sources, and run.
 
-    tools/tutorials.py build           # write tutorials/*.ipynb from tutorials/*.py, without outputs
+    tools/tutorials.py build           # write tutorials/*.ipynb from tutorials/*.py
     tools/tutorials.py run             # run all, and keep them with outputs in build/tutorials
     tools/tutorials.py run 01 04       # run those whose names begin so
 
@@ -48,6 +48,7 @@ NOTICES = re.compile(
     r"|[IW]0000 \S+\s+\d+ (port|cudart_stub)\.cc:.*)?\n",
     flags=re.MULTILINE,
 )
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def sources() -> list[Path]:
@@ -95,7 +96,7 @@ def execute(source: Path, limit: float = LIMIT) -> tuple[NotebookNode, float]:
     """
     notebook = notebook_of(source)
     with tempfile.TemporaryDirectory(prefix="tutorial-") as folder:
-        for beside in TUTORIALS.glob("*.py"):
+        for beside in (*TUTORIALS.glob("*.py"), *TUTORIALS.glob("*.json")):
             shutil.copy(beside, folder)
         client = NotebookClient(
             notebook,
@@ -156,7 +157,7 @@ def run(names: Sequence[str]) -> int:
             notebook, seconds = execute(source)
         except (CellExecutionError, CellTimeoutError) as error:
             failed += 1
-            print(f"failed\n{error}")
+            print(f"failed\n{COLOURS.sub('', str(error))}")
             continue
         (EXECUTED / f"{source.stem}.ipynb").write_text(text_of(notebook), encoding="utf-8")
         print(f"{seconds:.0f} s")

@@ -52,8 +52,8 @@ print(type(ensemble).__name__, ensemble.input_shape, "->", ensemble.output_shape
 #
 # Four trainings: the mother for twenty epochs, and each of the three members for five more. The
 # picture shows how the members grow out of her. Every block is a layer; its height tells how many
-# channels it has. Black is what a member has from the mother. The colours are what it has besides:
-# more channels, a larger kernel, or a whole layer that changes nothing at first.
+# channels it has. Black is what a member has from the mother. The colours are what it has
+# besides: more channels, a larger kernel, or a whole layer that changes nothing at first.
 
 # %%
 km.plot_hatching(km.mothernet(members), members)
@@ -71,9 +71,9 @@ print(statistics)
 
 # %% [markdown]
 # Digits are easy: every member is good, and one of them may even be better than the ensemble. But
-# you do not know beforehand which one. What is certain is that the ensemble's `nll` is never worse
-# than the mean of its members'. On harder data the ensemble is well ahead of each member; the
-# page of results in the documentation shows it on photographs.
+# you do not know beforehand which one. What is certain is that the ensemble's `nll` is never
+# worse than the mean of its members'. On harder data the ensemble is well ahead of each member;
+# the page of results in the documentation shows it on photographs.
 #
 # ## An ensemble shows where it is unsure
 #
@@ -104,5 +104,5 @@ plt.show()
 #     ensemble.save("ensemble.keras")
 #
 # Next: [your own networks](02_your_own_networks.ipynb), and how to read what the package says of
-# them. To compare with other ways to train an ensemble, see
-# [all methods compared](04_methods_compared.ipynb).
+# them. To compare with other ways to train an ensemble, see [all methods
+# compared](04_methods_compared.ipynb).

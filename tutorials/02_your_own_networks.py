@@ -5,7 +5,8 @@
 # tutorial shows what you can give it, how to see what it makes of it, and what it refuses.
 #
 # Two words. The **mother** of some networks is the largest network that all of them can be grown
-# from. To **hatch** a network is to grow it from her so that it computes exactly what she computes.
+# from. To **hatch** a network is to grow it from her so that it computes exactly what she
+# computes.
 
 # %%
 import keras
@@ -49,8 +50,8 @@ members = [
 km.plot_architecture(members[0])
 
 # %% [markdown]
-# One network from left to right. Each grey column is a resolution, each block a layer with weights.
-# The number above a block is its channels, the words below are its kernel.
+# One network from left to right. Each grey column is a resolution, each block a layer with
+# weights. The number above a block is its channels, the words below are its kernel.
 #
 # ## What they have in common
 
@@ -85,16 +86,16 @@ print(km.explain(mother, members[2]))
 # - *copied*: the same numbers.
 # - *outputs 16 > 32*: the layer gets more channels. The new ones are copies of channels that are
 #   there.
-# - *inputs 16 > 32*: the layer behind shares its weights out among the copies, so that the sums stay
-#   the same. The shares are uneven, so the copies part as soon as training begins.
+# - *inputs 16 > 32*: the layer behind shares its weights out among the copies, so that the sums
+#   stay the same. The shares are uneven, so the copies part as soon as training begins.
 # - *kernel enlarged*: the mother's kernel in the middle, and zeros around it.
-# - *inserted as an identity*: a new layer that passes its input on. It can, since what comes into it
-#   went through a ReLU before, and a second ReLU changes nothing.
+# - *inserted as an identity*: a new layer that passes its input on. It can, since what comes into
+#   it went through a ReLU before, and a second ReLU changes nothing.
 #
 # ## What is refused
 #
-# Not every pair of networks goes together. The layers have to agree in what they do: a tanh cannot
-# become a ReLU. Ask with `can_hatch`; `mothernet` says why not.
+# Not every pair of networks goes together. The layers have to agree in what they do: a tanh
+# cannot become a ReLU. Ask with `can_hatch`; `mothernet` says why not.
 
 # %%
 stranger = keras.Sequential(
@@ -118,8 +119,8 @@ except km.SurgeryError as error:
 
 # %% [markdown]
 # An error names the networks and the layer, and says what was expected. Two ways out: change the
-# network so that it agrees there, or give it a mother of its own.
-# [Clusters and a budget](03_clusters_and_budget.ipynb) shows the second.
+# network so that it agrees there, or give it a mother of its own. [Clusters and a
+# budget](03_clusters_and_budget.ipynb) shows the second.
 #
 # A layer that the package does not know is refused, too. It never guesses.
 
@@ -145,8 +146,8 @@ except km.GraphError as error:
 # ## More than chains of layers
 #
 # Residual networks, dense blocks, inception, attention: networks with branches are read as
-# branches. Here two small residual networks. The second is twice as wide, and has two blocks at each
-# resolution where the first has one.
+# branches. Here two small residual networks. The second is twice as wide, and has two blocks at
+# each resolution where the first has one.
 
 # %%
 small = km.zoo.resnet(data.input_shape, 10, depth=8, width=0.25, name="small")
@@ -191,14 +192,14 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# Each dot is a loss after an epoch. The first dot of a member lies one epoch behind the last one of
-# the mother: nothing of what she has learned is lost on the way.
+# Each dot is a loss after an epoch. The first dot of a member lies one epoch behind the last one
+# of the mother: nothing of what she has learned is lost on the way.
 #
 # ## Is it really the same function?
 #
-# Do not believe it, measure it. Below, one member is hatched once more from the trained mother, and
-# both are asked for all test images. Then `max_deviation` compares the two on random inputs in
-# double precision. It gives the largest difference as a part of the largest output: zero, or a
+# Do not believe it, measure it. Below, one member is hatched once more from the trained mother,
+# and both are asked for all test images. Then `max_deviation` compares the two on random inputs
+# in double precision. It gives the largest difference as a part of the largest output: zero, or a
 # number like 1e-15, is rounding.
 
 # %%
@@ -210,11 +211,11 @@ for name, model in {"hatched": hatched, "as you made it": members[1]}.items():
 print("in double precision, mother and hatched:", km.max_deviation(trained, hatched))
 
 # %% [markdown]
-# The second line shows that the comparison can fail. `hatch` made a new network: your `members` are
-# as they were.
+# The second line shows that the comparison can fail. `hatch` made a new network: your `members`
+# are as they were.
 #
-# What every job cost, and how far hatched members were from their mother in single precision before
-# their first step (`deviation`), stands in the ledger.
+# What every job cost, and how far hatched members were from their mother in single precision
+# before their first step (`deviation`), stands in the ledger.
 
 # %%
 print(history.ledger)

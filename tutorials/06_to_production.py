@@ -2,8 +2,8 @@
 # # 6. From run to production
 #
 # A training that takes hours should survive a crash, should tell what came of it, and should end
-# as something that others can use. This tutorial goes the whole way: a run in a folder, stopped and
-# gone on with; a report; an export; and a server that answers over HTTP without this package.
+# as something that others can use. This tutorial goes the whole way: a run in a folder, stopped
+# and gone on with; a report; an export; and a server that answers over HTTP without this package.
 
 # %%
 import json
@@ -91,8 +91,9 @@ shell("status", place / "run")
 # ## It goes on
 #
 # The same call on the same folder goes on after the last epoch. What is finished is not trained
-# again. To show that nothing of the first attempt is needed but its folder, everything is made anew,
-# as in a new process. The result is the same, number for number, as if nothing had stopped it.
+# again. To show that nothing of the first attempt is needed but its folder, everything is made
+# anew, as in a new process. The result is the same, number for number, as if nothing had stopped
+# it.
 
 # %%
 method = make_method()
@@ -102,9 +103,9 @@ print(history.ledger)
 # %% [markdown]
 # ## What came of it
 #
-# A report is one HTML page: the networks, the learning curves, errors, diversity, cost, the examples
-# on which the members disagree most, and how to run it again. It needs no network and no scripts, so
-# you can send it as a file.
+# A report is one HTML page: the networks, the learning curves, errors, diversity, cost, the
+# examples on which the members disagree most, and how to run it again. It needs no network and no
+# scripts, so you can send it as a file.
 
 # %%
 km.report(method, place / "report.html", data=(data.x_test, data.y_test))
@@ -118,9 +119,9 @@ for title in re.findall(r"<h2[^>]*>(.*?)</h2>", page):
 #
 # ## Export
 #
-# `km.export` writes a folder that TensorFlow alone can load, here a SavedModel. With it goes a model
-# card: what it is, what it takes and gives, and what you say of it. Before the folder gets its name,
-# the files are loaded again and compared with the ensemble. Below, a part of the card.
+# `km.export` writes a folder that TensorFlow alone can load, here a SavedModel. With it goes a
+# model card: what it is, what it takes and gives, and what you say of it. Before the folder gets
+# its name, the files are loaded again and compared with the ensemble. Below, a part of the card.
 
 # %%
 accuracy = km.EnsembleStatistics.of(method.members, data.x_test, data.y_test).accuracy()
@@ -176,9 +177,9 @@ for name, values in answer["outputs"].items():
 
 # %% [markdown]
 # Besides the probabilities there are uncertainties. `predictive_entropy` is all of it,
-# `mutual_information` the part that comes from the members' differences; both in nats, and larger is
-# less sure. Does the server know when it is asked something unusual? Let us send it digits with more
-# and more noise.
+# `mutual_information` the part that comes from the members' differences; both in nats, and larger
+# is less sure. Does the server know when it is asked something unusual? Let us send it digits
+# with more and more noise.
 
 # %%
 rng = np.random.default_rng(0)
@@ -209,8 +210,8 @@ plt.show()
 
 # %% [markdown]
 # The more noise, the more often the answer is wrong, and the higher the entropy. The mutual
-# information stays low: three perceptrons hatched from one mother differ little. A rule such as "let
-# a person look at everything above 1 nat" needs nothing but these numbers.
+# information stays low: three perceptrons hatched from one mother differ little. A rule such as
+# "let a person look at everything above 1 nat" needs nothing but these numbers.
 #
 # The end: stop the server, remove the folder.
 

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 7. A rule for your own layer
 #
-# The package knows how the layers of Keras grow. Of a layer that you have written it knows nothing,
-# and it never guesses: it refuses. This tutorial gives such a layer a **rule**, proves that the rule
-# is right, and trains with it. All there is to know about rules stands in `docs/RULES.md`.
+# The package knows how the layers of Keras grow. Of a layer that you have written it knows
+# nothing, and it never guesses: it refuses. This tutorial gives such a layer a **rule**, proves
+# that the rule is right, and trains with it. All there is to know about rules stands in
+# `docs/RULES.md`.
 
 # %%
 import keras
@@ -20,8 +21,8 @@ x_train, x_val, x_test = (x / 255 for x in (data.x_train, data.x_val, data.x_tes
 # %% [markdown]
 # ## Two layers
 #
-# `Bend` has no weights and treats every number for itself, like an activation. `Gained` is a Dense
-# layer with one more weight for each output, a gain: `y = gain * (x @ kernel)`.
+# `Bend` has no weights and treats every number for itself, like an activation. `Gained` is a
+# Dense layer with one more weight for each output, a gain: `y = gain * (x @ kernel)`.
 
 
 # %%
@@ -82,8 +83,8 @@ except km.GraphError as error:
 # ## A rule without writing one
 #
 # A layer that has no weights and treats every number for itself can be widened in one way only.
-# `probe_elementwise` tries whether a layer is of that kind. It is tried on as many axes as you name
-# in `shapes`.
+# `probe_elementwise` tries whether a layer is of that kind. It is tried on as many axes as you
+# name in `shapes`.
 
 # %%
 km.register_rule(Bend, probe_elementwise(Bend(), shapes=[(4,), (5, 4)]))
@@ -103,9 +104,10 @@ except km.MotherNetsError as error:
 # To make a network wider is to have some channels twice. So a rule says two things:
 #
 # - `flow`: which channels come in and which come out. `Gained` makes channels of its own.
-# - `roles`: for each axis of each weight, which channels it belongs to. Along the channels that are
-#   *made*, weights are **copied** with the channel. Along the channels that are *read*, they are
-#   **split**: a channel that is there twice must not count twice, so its copies share the weight.
+# - `roles`: for each axis of each weight, which channels it belongs to. Along the channels that
+#   are *made*, weights are **copied** with the channel. Along the channels that are *read*, they
+#   are **split**: a channel that is there twice must not count twice, so its copies share the
+#   weight.
 #
 # All arithmetic follows from that.
 
@@ -157,8 +159,8 @@ for seed in range(3):
     print("hatched:", km.max_deviation(narrow, km.hatch(narrow, wide, seed=seed)))
 
 # %% [markdown]
-# Rounding of double precision: the rule is right. And a wrong one? Let us copy where weights must be
-# split.
+# Rounding of double precision: the rule is right. And a wrong one? Let us copy where weights must
+# be split.
 
 
 # %%
@@ -175,13 +177,13 @@ print("with the wrong rule:", km.max_deviation(narrow, km.hatch(narrow, wide)))
 km.register_rule(Gained, GainedRule())
 
 # %% [markdown]
-# The test can fail, so it means something. `method.fit` makes this comparison too, before it trains
-# a hatched member, and stops if a member is not what its mother is.
+# The test can fail, so it means something. `method.fit` makes this comparison too, before it
+# trains a hatched member, and stops if a member is not what its mother is.
 #
 # ## Train with it
 #
-# Nothing more is needed. `narrow` is what both have in common, so it is trained once, as the mother
-# and as a member.
+# Nothing more is needed. `narrow` is what both have in common, so it is trained once, as the
+# mother and as a member.
 
 # %%
 keras.utils.set_random_seed(0)
@@ -214,6 +216,6 @@ print(km.EnsembleStatistics.of(method.members, x_test, data.y_test))
 # %% [markdown]
 # ## If a rule cannot cover everything
 #
-# Refuse the rest rather than hope. `docs/RULES.md` shows how, and has the rest of the interface: how
-# a layer can be inserted as an identity, how larger kernels are told, and what to do with layers
-# that are made of layers.
+# Refuse the rest rather than hope. `docs/RULES.md` shows how, and has the rest of the interface:
+# how a layer can be inserted as an identity, how larger kernels are told, and what to do with
+# layers that are made of layers.
