@@ -16,8 +16,9 @@ jupytext = pytest.importorskip("jupytext")
 pytest.importorskip("nbclient")
 pytest.importorskip("ipykernel")
 
-import tutorials  # noqa: E402
 from nbclient.exceptions import CellExecutionError  # noqa: E402
+
+import tutorials  # noqa: E402
 
 SOURCES = tutorials.sources()
 READ_ME = (tutorials.TUTORIALS / "README.md").read_text(encoding="utf-8")
@@ -95,8 +96,8 @@ def test_a_cell_that_fails_is_told(tmp_path: Path) -> None:
 def test_it_runs_in_this_python_and_leaves_nothing_behind(tmp_path: Path) -> None:
     source = _tutorial(
         tmp_path,
-        "import sys, pathlib; print(sys.executable)",
-        "pathlib.Path('left').touch(); print(pathlib.Path('serve.py').exists(), pathlib.Path.cwd())",
+        "import sys; from pathlib import Path; print(sys.executable)",
+        "Path('left').touch(); print(Path('serve.py').exists(), Path.cwd())",
         "print('trouble', file=sys.stderr)",
     )
     before = set(tutorials.TUTORIALS.iterdir())

@@ -97,7 +97,7 @@ plt.show()
 # %%
 method = km.MotherNets(members, n_clusters=2, member_epochs=2)
 method.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-print(method.plan(data.x_train, data.y_train, epochs=10, **fit_arguments))
+print(method.plan(data.x_train, data.y_train, epochs=8, **fit_arguments))
 
 # %% [markdown]
 # A line for each training, a **job**. `start` says from where its weights come, `waits for` which
@@ -129,7 +129,7 @@ borrowed.path = DeviceCosts.here().path
 borrowed.save()
 
 # %%
-plan = method.plan(data.x_train, data.y_train, epochs=10, **fit_arguments)
+plan = method.plan(data.x_train, data.y_train, epochs=8, **fit_arguments)
 print(plan)
 
 # %% [markdown]
@@ -158,8 +158,8 @@ print(found)
 # here.
 
 # %%
-history = method.fit(data.x_train, data.y_train, epochs=10, verbose=0, **fit_arguments)
-again = method.plan(data.x_train, data.y_train, epochs=10, **fit_arguments)
+history = method.fit(data.x_train, data.y_train, epochs=8, verbose=0, **fit_arguments)
+again = method.plan(data.x_train, data.y_train, epochs=8, **fit_arguments)
 
 jobs = [row.job for row in history.ledger]
 measured = [row.wall_seconds for row in history.ledger]
@@ -189,9 +189,9 @@ plt.show()
 # the loss of the ensemble on the validation data falls. It says what it does, and why.
 
 # %%
-adaptive = km.AdaptiveMotherNets(members, budget="20s", member_epochs=2)
+adaptive = km.AdaptiveMotherNets(members, budget="15s", member_epochs=2)
 adaptive.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-adaptive.fit(data.x_train, data.y_train, epochs=6, verbose=0, **fit_arguments)
+adaptive.fit(data.x_train, data.y_train, epochs=4, verbose=0, **fit_arguments)
 for decision in adaptive.decisions:
     print("-", decision)
 

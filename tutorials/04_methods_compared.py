@@ -35,13 +35,13 @@ def make_members() -> list[keras.Model]:
 #
 # | method | how it comes to several networks |
 # | --- | --- |
-# | `MotherNets` | trains what they have in common once, hatches each from it, trains each on briefly |
+# | `MotherNets` | trains what they have in common, hatches each from it, trains each on |
 # | `FullData` | trains each from scratch |
 # | `Bagging` | trains each from scratch on examples drawn with replacement |
 # | `KnowledgeDistillation` | trains the largest first; the others learn from its answers too |
 # | `TreeNets` | trains all as one network with a common trunk and a branch for each |
-# | `SnapshotEnsemble` | trains one network, and keeps it whenever its learning rate has fallen to zero |
-# | `FastGeometricEnsemble` | trains one network for most of the time, then keeps it at several places near by |
+# | `SnapshotEnsemble` | trains one network; keeps it whenever its learning rate is down at zero |
+# | `FastGeometricEnsemble` | trains one network, then keeps it at several places near by |
 #
 # The first five take any list of networks. The last two take *one* network and give several of
 # it.

@@ -22,6 +22,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
+tf.get_logger().setLevel("WARNING")  # strategies tell every step of theirs
+
 # Two devices made of one processor. This has to come before TensorFlow is used for the first time.
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -34,15 +36,15 @@ import keras_mothernets as km
 data = km.datasets.load("digits")
 
 
-def make_method() -> km.MotherNets:
-    """Three perceptrons and their method; always with the same initial weights."""
+def make_method(count: int = 3) -> km.MotherNets:
+    """Some perceptrons and their method; always with the same initial weights."""
     keras.utils.set_random_seed(0)
     sizes = {"a": (32, 32), "b": (48, 32), "c": (32, 64)}
     members = [
         km.zoo.mlp(data.input_shape, data.num_classes, hidden, scale=1 / 255, name=name)
         for name, hidden in sizes.items()
     ]
-    method = km.MotherNets(members, member_epochs=10)
+    method = km.MotherNets(members[:count], member_epochs=10)
     method.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return method
 
@@ -72,9 +74,9 @@ folder = tempfile.TemporaryDirectory()
 runs = Path(folder.name)
 
 
-def train(name: str, **how: object) -> km.MotherNets:
+def train(name: str, count: int = 3, **how: object) -> km.MotherNets:
     """Train in a folder of that name, and say how long it took."""
-    method = make_method()
+    method = make_method(count)
     start = time.perf_counter()
     method.fit(data.x_train, data.y_train, **fit_arguments, run_dir=runs / name, verbose=0, **how)
     print(f"{name}: {time.perf_counter() - start:.0f} s")
@@ -93,12 +95,10 @@ processes = train("processes", executor=km.Processes(2, threads=1))
 
 # %%
 def largest_difference(first: km.MotherNets, second: km.MotherNets) -> float:
-    """Between any two weights of the members."""
-    return max(
-        float(np.abs(one - other).max())
-        for pair in zip(first.members, second.members, strict=True)
-        for one, other in zip(*(model.get_weights() for model in pair), strict=True)
-    )
+    """Between any two weights of the members that both have."""
+    pairs = zip(first.members, second.members, strict=False)
+    weights = (zip(one.get_weights(), other.get_weights(), strict=True) for one, other in pairs)
+    return max(float(np.abs(a - b).max()) for each in weights for a, b in each)
 
 
 print("largest difference of any weight:", largest_difference(local, processes))
@@ -131,10 +131,10 @@ def draw_run(axes: plt.Axes, name: str) -> None:
         )
     axes.set_title(name)
     axes.invert_yaxis()
-    axes.set_xlabel("time since `fit` was called [seconds]")
+    axes.set_xlabel("time since fit was called [seconds]")
 
 
-figure, panels = plt.subplots(1, 2, figsize=(10, 2.4), sharex=True, layout="constrained")
+figure, panels = plt.subplots(1, 2, figsize=(10, 2.6), sharex=True, layout="constrained")
 draw_run(panels[0], "local")
 draw_run(panels[1], "processes")
 panels[0].set_ylabel("job")
@@ -155,16 +155,14 @@ plt.show()
 #
 # `"auto"` is a cluster that runs already; each job asks it for four cores and a GPU. With
 # `gpus=0.5` two jobs share one. Without an address a cluster of this machine alone is started,
-# and ended with the run. That is what happens here, if Ray is installed.
+# and ended with the run. That takes a while, so here it is left to you:
 
 # %%
-import importlib.util
+WITH_RAY = False  # True if Ray is installed and you have half a minute
 
-if importlib.util.find_spec("ray"):
+if WITH_RAY:
     ray = train("ray", executor=km.Ray(cpus=1))
     print("largest difference of any weight:", largest_difference(local, ray))
-else:
-    print("Ray is not installed.")
 
 # %% [markdown]
 # In a real cluster put `run_dir` on storage that all nodes share. Then a job whose node is lost
@@ -180,7 +178,7 @@ strategy = tf.distribute.MirroredStrategy(
     [each.name for each in tf.config.list_logical_devices("CPU")]
 )
 print("devices:", strategy.num_replicas_in_sync)
-mirrored = train("mirrored", distribute=strategy)
+mirrored = train("mirrored", count=1, distribute=strategy)
 print("largest difference of any weight:", largest_difference(local, mirrored))
 
 # %% [markdown]
