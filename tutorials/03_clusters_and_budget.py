@@ -189,7 +189,7 @@ plt.show()
 # the loss of the ensemble on the validation data falls. It says what it does, and why.
 
 # %%
-adaptive = km.AdaptiveMotherNets(members, budget="15s", member_epochs=2)
+adaptive = km.AdaptiveMotherNets(members, budget="20s", member_epochs=2)
 adaptive.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 adaptive.fit(data.x_train, data.y_train, epochs=4, verbose=0, **fit_arguments)
 for decision in adaptive.decisions:
