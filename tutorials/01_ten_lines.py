@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 1. An ensemble in ten lines
 #
-# Several different networks, averaged, are more accurate than each of them. But to train five
-# networks takes five times as long as to train one.
+# Several different networks, averaged, are mostly more accurate than each of them, and they show
+# where they are unsure. But to train five networks takes five times as long as to train one.
 #
 # This package saves most of that. It finds what your networks have in common, trains that part
 # once, and grows every network from it. The part in common is called the **mother**; to grow a

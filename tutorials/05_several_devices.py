@@ -145,7 +145,8 @@ plt.show()
 # start. Then `b` and `c` are trained at once.
 #
 # **On a machine with GPUs** worker after worker gets the next GPU, so that `km.Processes(4)` uses
-# four of them. Nothing else changes.
+# four of them. Nothing else changes. (That is how it is made; we had no such machine to try it
+# on.)
 #
 # ## A cluster
 #
