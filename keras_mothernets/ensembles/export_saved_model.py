@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_mothernets.ensembles.endpoints import Served
 from keras_mothernets.ensembles.export_format import Format, Runner
 from keras_mothernets.ensembles.model_card import ModelCard
+from keras_mothernets.ensembles.tensorflow_log import without_lines
 from keras_mothernets.graph import live_layers
 
 EXAMPLE = """\
@@ -51,7 +52,8 @@ def write(served: Served, folder: Path, card: ModelCard) -> None:
     for endpoint, names in served.endpoints.items():
         archive.add_endpoint(endpoint, _part(whole, names), [specs])
     archive.add_endpoint("names", lambda: _names(card), [])
-    archive.write_out(str(folder), verbose=False)
+    with without_lines("Assets written to"):  # a folder that gets another name in a moment
+        archive.write_out(str(folder), verbose=False)
 
 
 def load(folder: Path) -> Runner:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_mothernets.ensembles.tensorflow_log import without_lines
 from keras_mothernets.errors import DataError, naming
 from keras_mothernets.member import Member
 from keras_mothernets.training.data import ArraySource, StreamSource, check_network, read_data
@@ -58,9 +59,11 @@ def read_outputs(members: Sequence[Member], source: Source) -> tuple[list[np.nda
     Raises:
         DataError: The data do not fit the members' inputs, or bring sample weights.
     """
-    if isinstance(source, ArraySource):
-        return _of_arrays(members, source)
-    return _of_stream(members, source)
+    # TensorFlow takes five networks for one function that is traced five times.
+    with without_lines("triggered tf.function retracing"):
+        if isinstance(source, ArraySource):
+            return _of_arrays(members, source)
+        return _of_stream(members, source)
 
 
 def _of_arrays(

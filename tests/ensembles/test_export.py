@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import zipfile
 from pathlib import Path
@@ -63,6 +64,21 @@ def test_the_files_answer_what_the_ensemble_answers(kind: str, tmp_path: Path) -
     )
     assert card.deviation is not None and card.deviation < TOLERANCE[kind]
     assert found["disagreement"].any() and found["mutual_information"].max() > 0.01
+
+
+@pytest.mark.slow
+def test_the_folder_of_before_its_name_is_not_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tf.get_logger(), "propagate", True)
+    monkeypatch.setattr(tf.get_logger(), "level", logging.INFO)
+    model = image_network("a", 3)
+    with caplog.at_level(logging.INFO):
+        model.export(tmp_path / "by_keras", verbose=False)
+        assert "Assets written to" in caplog.text  # else nothing is tested
+        caplog.clear()
+        export([model], tmp_path / "served")
+    assert "Assets written to" not in caplog.text
 
 
 @pytest.mark.slow

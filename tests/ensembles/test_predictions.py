@@ -34,6 +34,23 @@ def softmax(z):
     return e / e.sum(-1, keepdims=True)
 
 
+def test_several_networks_are_no_reason_to_warn_of_tracing(caplog, monkeypatch):
+    """TensorFlow says it twice in a process, so that only what it would say can be tested."""
+    predict = keras.Model.predict
+
+    def talkative(self, *args, **kwargs):
+        tf.get_logger().warning("5 out of the last 5 calls triggered tf.function retracing")
+        tf.get_logger().warning("something else")
+        return predict(self, *args, **kwargs)
+
+    monkeypatch.setattr(keras.Model, "predict", talkative)
+    monkeypatch.setattr(tf.get_logger(), "propagate", True)
+    Predictions.of(networks(), X, Y)
+    assert [record.message for record in caplog.records] == ["something else"] * 2
+    networks()[0].predict(X, verbose=0)
+    assert "retracing" in caplog.text
+
+
 def test_each_member_says_what_it_says_alone():
     models = networks()
     predictions = Predictions.of(models, X, Y)
