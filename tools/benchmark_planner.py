@@ -5,8 +5,9 @@
     tools/benchmark_planner.py choice --page docs/PLANNING.md   # about 20 minutes
     tools/benchmark_planner.py many --page docs/PLANNING.md     # about 3 minutes
 
-The device is measured first, into a folder of its own, so that nothing learned before helps. All
-predictions are made before the first training. Nothing else should run meanwhile. `choice` runs
+The device is measured first, into a folder of its own, so that nothing learned before helps. Each
+network is predicted, then trained, and nothing is learned from that. Nothing else should run
+meanwhile. `choice` runs
 what the planner proposes for three budgets, and the other numbers of MotherNets too, on CIFAR-10.
 `many` asks for plans and proposals of V100.
 """
@@ -14,6 +15,7 @@ what the planner proposes for three budgets, and the other numbers of MotherNets
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import math
 import os
@@ -104,6 +106,7 @@ def jobs(arguments: argparse.Namespace) -> None:
 
     import keras_mothernets as km
     from keras_mothernets.planning import DeviceCosts, Predictor
+    from keras_mothernets.planning.pace import forget_pace
 
     begin = time.perf_counter()
     costs = km.measure_device()
@@ -130,21 +133,20 @@ def jobs(arguments: argparse.Namespace) -> None:
         v5 = km.zoo.v5((32, 32, 3), 10, width=0.125)
         plan = prepared(v5, km.MotherNets, 128, 4000, 10)
         cases.append((f"plan {number}: MotherNets, V5 x 0.125", 128, 4000, *plan))
-    table = []
+    table: list[dict[str, Any]] = []
     for name, batch, rows, method, x, y, fit in cases:
         plan, context = prepared_plan(method, x, y, **fit)
-        by_law = Predictor(DeviceCosts.here(), seconds=0.0)(plan, context).total
-        table.append({"network": name, "batch": batch, "examples": rows, "by laws": by_law})
-    for row, (_, _, _, method, x, y, fit) in zip(table, cases, strict=True):
-        plan, context = prepared_plan(method, x, y, **fit)
-        costs = DeviceCosts.here()
+        forget_pace(costs.device)
         begin = time.perf_counter()
-        row["measured layers"] = Predictor(costs, seconds=math.inf)(plan, context).total
+        by_law = Predictor(DeviceCosts.here(), seconds=0.0)(plan, context)
+        told = Predictor(DeviceCosts.here(), seconds=math.inf)(plan, context)
+        row = {"network": name, "batch": batch, "examples": rows, "by laws": by_law.total}
+        row |= {"measured layers": told.total, "pace": told.pace}
         row["asking took"] = time.perf_counter() - begin
-    os.environ["KERAS_MOTHERNETS_CACHE"] = tempfile.mkdtemp()  # training must not learn
-    for row, (_, _, _, method, x, y, fit) in zip(table, cases, strict=True):
-        history = method.fit(x, y, verbose=0, **fit)
+        with _learning_nothing():
+            history = method.fit(x, y, verbose=0, **fit)
         row["measured"] = history.ledger.total()
+        table.append(row)
         print(row, flush=True)
     _keep("jobs.csv", table)
     (RESULTS / "device.txt").write_text(
@@ -183,6 +185,16 @@ def choice(arguments: argparse.Namespace) -> None:
         f"V5 an eighth as wide, CIFAR-10, {len(x):,} training images{arguments.note and '; '}"
         f"{arguments.note}; {len(data.x_test):,} test images\n"
     )
+
+
+@contextlib.contextmanager
+def _learning_nothing() -> Iterator[None]:
+    """Inside, nothing is known of the device, so that nothing is learned."""
+    known = os.environ["KERAS_MOTHERNETS_CACHE"]
+    with tempfile.TemporaryDirectory() as empty:
+        os.environ["KERAS_MOTHERNETS_CACHE"] = empty
+        yield
+    os.environ["KERAS_MOTHERNETS_CACHE"] = known
 
 
 def many(arguments: argparse.Namespace) -> None:

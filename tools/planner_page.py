@@ -40,13 +40,15 @@ def _jobs(results: Path) -> str:
     device = (results / "device.txt").read_text().strip()
     lines = [
         f"Written by `tools/benchmark_planner.py jobs`. {device}."
-        " Every row is one training, predicted before any of them began, as `plan` does; neither"
-        " these networks nor their trainings were used to fit anything. By laws alone: without"
-        " measuring the layers of these networks at their own sizes.",
+        " Every row is one training, predicted before it began, as `plan` does; nothing was"
+        " fitted to these networks, and nothing learned from their trainings. By laws alone:"
+        " without measuring the layers of a network at their own sizes. Pace: how many times as"
+        " long a few layers took just before than when the device was measured.",
         _table(
             [
                 "network",
                 "batch",
+                "pace",
                 "predicted s",
                 "measured s",
                 "error",
@@ -56,6 +58,7 @@ def _jobs(results: Path) -> str:
                 [
                     row["network"],
                     row["batch"],
+                    f"{float(row['pace']):.2f}",
                     f"{float(row['measured layers']):.1f}",
                     f"{float(row['measured']):.1f}",
                     _error(row, "measured layers"),

@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +24,7 @@ from keras_mothernets.graph.architecture import (
     TensorRef,
 )
 from keras_mothernets.graph.keras_graph import Call
+from keras_mothernets.graph.per_model import state_of
 from keras_mothernets.graph.tree import build_tree, in_order
 
 # Layers that apply the function named in `activation` to their result.
@@ -55,13 +56,13 @@ _UNNAMED = re.compile(r"variable(_\d+)?")
 _NUMBER = re.compile(r"_\d+$")
 
 
-_once: ContextVar[dict[int, tuple[keras.Model, Architecture]] | None]
+_once: ContextVar[dict[int, tuple[keras.Model, Hashable, Architecture]] | None]
 _once = ContextVar("what has been read", default=None)
 
 
 @contextlib.contextmanager
 def reading_once() -> Iterator[None]:
-    """Inside, each model is read once, however often it is asked for: none may be changed.
+    """Inside, each model is read once as long as it is not changed (see `state_of`).
 
     Example:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
@@ -100,9 +101,11 @@ def read(model: keras.Model) -> Architecture:
     known = _once.get()
     if known is None:
         return _read(model)
-    if id(model) not in known:  # the model is kept, so that its number stays its own
-        known[id(model)] = (model, _read(model))
-    return known[id(model)][1]
+    state = state_of(model)
+    if id(model) not in known or known[id(model)][1] != state:
+        # The model is kept, so that its number stays its own.
+        known[id(model)] = (model, state, _read(model))
+    return known[id(model)][2]
 
 
 def _read(model: keras.Model) -> Architecture:

@@ -32,6 +32,12 @@ from keras_mothernets.planning.overheads import (
     measure_overheads,
     probe_optimizer,
 )
+from keras_mothernets.planning.pace import (
+    forget_pace,
+    pace_lately,
+    pace_now,
+    reference_primitives,
+)
 from keras_mothernets.planning.primitive import Primitive, Sizes, primitives_of
 from keras_mothernets.planning.standard import standard_primitives
 from keras_mothernets.planning.stopwatch import measure
@@ -117,13 +123,33 @@ class DeviceCosts:
         Returns:
             These costs.
         """
-        primitives = standard_primitives()
+        primitives = [*standard_primitives(), *reference_primitives()]
         tell(f"Measuring {len(primitives)} layers on {self.device}, once for this device")
         self._measure(primitives)
         tell("Measuring what a training takes besides its layers")
         self.overheads = measure_overheads(self._probe_seconds)
+        forget_pace(self.device)
         self.save()
         return self
+
+    def pace(self) -> float:
+        """How many times as long layers take now as when the device was measured.
+
+        A machine that others share is not always as fast. A few layers are measured again for
+        that, in a second or two, unless that was done in the last two minutes.
+        """
+        known = {
+            one: self._measured[one.kind][one.sizes].training
+            for one in reference_primitives()
+            if one.sizes in self._measured[one.kind]
+        }
+        with _alone("How fast the device is now"):
+            return pace_now(self.device, known, lambda one: measure(one)[1])
+
+    @property
+    def known_pace(self) -> float:
+        """What `pace` has told in the last two minutes, else 1; nothing is measured."""
+        return pace_lately(self.device) or 1.0
 
     def meet(self, networks: Iterable[Counter[Primitive]], seconds: float = math.inf) -> None:
         """Measure what is not known yet of some networks.
@@ -141,11 +167,12 @@ class DeviceCosts:
         missing = [one for one in wanted if one.sizes not in self._measured[one.kind]]
         if not missing:
             return
-        self._measure(_few_of_each([one for one in missing if not self._measured[one.kind]]))
+        pace = self.pace()
+        self._measure(_few_of_each([one for one in missing if not self._measured[one.kind]]), pace)
         missing = [one for one in missing if one.sizes not in self._measured[one.kind]]
         missing.sort(key=lambda one: -wanted[one] * self.step(Counter([one])).training)
         end = time.perf_counter() + seconds
-        self._measure(itertools.takewhile(lambda one: time.perf_counter() < end, missing))
+        self._measure(itertools.takewhile(lambda one: time.perf_counter() < end, missing), pace)
         self.save()
 
     @property
@@ -270,10 +297,12 @@ class DeviceCosts:
                 costs._measured[kind][Sizes(*sizes)] = Measured(forward, training)
         return costs
 
-    def _measure(self, primitives: Iterable[Primitive]) -> None:
+    def _measure(self, primitives: Iterable[Primitive], pace: float = 1.0) -> None:
+        """Keep what primitives take at the pace at which the device was measured."""
         for one in primitives:
             with _alone(f"Layer `{one.node.name}`"):
-                self._measured[one.kind][one.sizes] = Measured(*measure(one))
+                forward, training = measure(one)
+            self._measured[one.kind][one.sizes] = Measured(forward / pace, training / pace)
             self._laws.pop(one.kind, None)
 
     def _seconds(self, kind: str, sizes: list[Sizes], which: int) -> np.ndarray:

@@ -85,7 +85,7 @@ def learn(
     predictor = Predictor(costs)
     taught: set[str] = set()
     pairs = [
-        (predictor.job(job, context, taught), records[job.name].row)
+        (predictor.job(job, context, taught).times(plan.forecast.pace), records[job.name].row)
         for job in plan.order()
         if job.name in new and job.name in records
     ]

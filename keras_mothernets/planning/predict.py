@@ -40,6 +40,7 @@ class Network:
         flops: Floating-point operations of one example forward; `None` if not known.
         activations: Numbers that the layers give for one example.
         steps: Primitives by batch size.
+        met: Batch sizes with which it has been there when layers could be measured.
     """
 
     architecture: Architecture
@@ -49,6 +50,7 @@ class Network:
     flops: int | None
     activations: int
     steps: dict[int, Counter[Primitive]] = field(default_factory=dict)
+    met: set[int] = field(default_factory=set)
 
     @classmethod
     def of(cls, model: keras.Model) -> Network:
@@ -108,7 +110,6 @@ class Predictor:
         self.costs = costs
         self._seconds = seconds
         self._networks = PerModel(Network.of) if networks is None else networks
-        self._met: set[tuple[int, int]] = set()
         self._steps: dict[tuple[int, int], Measured] = {}
         self._optimizers: dict[str, OptimizerCosts] = {}
 
@@ -133,10 +134,12 @@ class Predictor:
         for job in plan.order():
             jobs[job.name] = self.costs.corrections.applied(self.job(job, context, taught))
         costs = self.costs
-        return Forecast(jobs, costs.device, costs.slower, costs.worker_start)
+        forecast = Forecast(jobs, costs.device, costs.slower, costs.worker_start)
+        pace = costs.known_pace if self._seconds is None else costs.pace()
+        return forecast.at_pace(pace)
 
     def job(self, job: Job, context: RunContext, taught: set[str] | None = None) -> JobForecast:
-        """The forecast of one job, without what finished jobs taught.
+        """The forecast of one job at the usual pace, without what finished jobs taught.
 
         Args:
             job: The job.
@@ -183,8 +186,8 @@ class Predictor:
             with naming(f"Job `{job.name}`"):
                 network = self._networks(networks[job.network])
                 batch = job.batch_size or 1
-                if (id(network), batch) not in self._met:
-                    self._met.add((id(network), batch))
+                if batch not in network.met:
+                    network.met.add(batch)
                     steps.append(network.step(batch))
         if steps:
             self.costs.meet(steps, seconds)

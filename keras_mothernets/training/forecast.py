@@ -5,11 +5,13 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from keras_mothernets.training.job import Job
 from keras_mothernets.training.schedule import Scheduler
+
+TELLING = 0.05  # a pace that differs by so much is told
 
 if TYPE_CHECKING:
     from keras_mothernets.training.plan import Plan
@@ -40,6 +42,12 @@ class JobForecast:
         """Wall clock seconds of the whole job."""
         return self.start + self.epoch * self.epochs + self.more
 
+    def times(self, factor: float) -> JobForecast:
+        """The same where everything takes so many times as long."""
+        return replace(
+            self, start=self.start * factor, epoch=self.epoch * factor, more=self.more * factor
+        )
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -51,6 +59,8 @@ class Forecast:
         slower: By number of workers side by side, how many times as long a job takes then;
             1 where it is not said.
         worker_start: Seconds until a worker of another process is ready.
+        pace: How many times as long all takes as when the device was measured; it is in the
+            seconds already.
 
     Example:
         >>> from keras_mothernets.training import Hatch, Plan
@@ -65,6 +75,7 @@ class Forecast:
     device: str
     slower: Mapping[int, float] = field(default_factory=dict)
     worker_start: float = 0.0
+    pace: float = 1.0
 
     def __call__(self, job: Job) -> float:
         """Wall clock seconds of a job."""
@@ -151,12 +162,16 @@ class Forecast:
         Args:
             factor: 0.5 for one that is twice as fast.
         """
-        scaled = {
-            name: JobForecast(
-                one.start * factor, one.epoch * factor, one.epochs, one.more * factor,
-                one.flops, one.memory,
-            )
-            for name, one in self.jobs.items()
-        }  # fmt: skip
+        scaled = {name: one.times(factor) for name, one in self.jobs.items()}
         device = self.device if factor == 1 else f"{self.device}, {1 / factor:g} times as fast"
-        return Forecast(scaled, device, self.slower, self.worker_start)
+        return replace(self, jobs=scaled, device=device)
+
+    def at_pace(self, pace: float) -> Forecast:
+        """The forecast for a device that is not as fast now as when it was measured.
+
+        Args:
+            pace: How many times as long everything takes.
+        """
+        scaled = {name: one.times(pace) for name, one in self.jobs.items()}
+        note = "" if abs(pace - 1) < TELLING else f", where all takes {pace:.2f} times as long now"
+        return replace(self, jobs=scaled, device=self.device + note, pace=pace)

@@ -65,3 +65,15 @@ def test_a_model_is_read_once_inside_and_anew_outside() -> None:
             assert read(model) is first
         assert read(model) is first, "the inner one must not end the outer one"
     assert read(model) is not first
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_a_model_that_changes_inside_is_read_anew(change) -> None:
+    model = nested()
+    with reading_once():
+        before = read(model)
+        change(model)
+        after = read(model)
+    assert after is not before
+    configs = [[node.config for node in each.nodes] for each in (before, after)]
+    assert configs[0] != configs[1]

@@ -51,6 +51,7 @@ def costs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> DeviceCosts:
     monkeypatch.setattr(device_costs, "measure_overheads", lambda step_seconds: OVERHEADS)
     monkeypatch.setattr(device_costs, "measure_workers", lambda count: (1.5, 4.0))
     made = DeviceCosts.here().measure()
+    assert made.pace() == 1.0  # known for the next two minutes
     measured.clear()
     made.seen = measured  # type: ignore[attr-defined]
     return made
