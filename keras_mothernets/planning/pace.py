@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from statistics import median
@@ -26,7 +27,8 @@ _SHAPES = (
 _told: dict[str, tuple[float, float]] = {}  # by device: when, and the pace
 
 
-def reference_primitives() -> list[Primitive]:
+@functools.cache
+def reference_primitives() -> tuple[Primitive, ...]:
     """The layers by which a device is compared with itself."""
     found = []
     for shape, make in _SHAPES:
@@ -34,7 +36,7 @@ def reference_primitives() -> list[Primitive]:
         x = layers.Dense(shape[-1], use_bias=False)(inputs)  # so that gradients go on
         *_, primitive = primitives_of(read(keras.Model(inputs, make()(x))), BATCH)
         found.append(primitive)
-    return found
+    return tuple(found)
 
 
 def pace_now(
