@@ -170,10 +170,19 @@ def check_lesson(job: Job, context: RunContext) -> None:
 
     Raises:
         DataError: The data come in batches.
-        MotherNetsError: The output is another one, or the loss is.
+        MotherNetsError: It begins from another network than it learns from; the output is another
+            one, or the loss is.
     """
     if job.lesson is None:
         return
+    parents = {*job.start.waits_for, *job.lesson.waits_for}
+    if len(parents) > 1:
+        raise MotherNetsError(
+            f"Job `{job.name}` begins from one network and learns from another, and a job is"
+            " brought one",
+            received=" and ".join(f"`{name}`" for name in sorted(parents)),
+            fix="Let it learn from the network that it begins from",
+        )
     if not isinstance(context.data.train, ArraySource):
         raise DataError(
             "Distillation needs arrays, since what the teacher says is computed once for every"

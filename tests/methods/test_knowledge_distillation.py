@@ -1,11 +1,14 @@
 """Distillation: gradients against a hand count, teachers, and what is computed how often."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import keras_mothernets as km
+from keras_mothernets.training.job import Lesson
 
 SPARSE = "sparse_categorical_crossentropy"
 SGD = keras.optimizers.SGD
@@ -233,6 +236,24 @@ def test_what_cannot_be_distilled_is_refused_before_anything_trains(name, count_
     method.compile("sgd", loss)
     with pytest.raises(km.MotherNetsError, match=f"Member `bb`: .*{message}"):
         method.fit(*data, epochs=1, verbose=0)
+    assert count_fits == []
+
+
+class LearnsFromASibling(km.MotherNets):
+    """A method of one's own: hatched members learn from each other."""
+
+    def design(self, schedule):
+        made = super().design(schedule)
+        mother, first, second = made.jobs
+        lesson = Lesson(first.name, first.network)
+        return replace(made, jobs=(mother, first, replace(second, lesson=lesson)))
+
+
+def test_a_job_that_begins_from_one_network_learns_from_no_other(mlp, count_fits):
+    method = LearnsFromASibling([mlp("one", (8, 12)), mlp("two", (12, 8))])
+    method.compile("sgd", SPARSE)
+    with pytest.raises(km.MotherNetsError, match="begins from one network and learns from another"):
+        method.fit(X, Y, epochs=2, verbose=0)
     assert count_fits == []
 
 
