@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import asdict
 from typing import Any
 
 import keras
 
 from keras_mothernets import datasets, reporting
+from keras_mothernets.cli.hints import slow_statistics
 from keras_mothernets.cli.kept_command import keeping_command
 from keras_mothernets.cli.outcome import DONE, LEFT_OUT, Outcome
 from keras_mothernets.cli.proposal_file import take_proposal
@@ -60,6 +62,9 @@ def run(arguments: argparse.Namespace) -> Outcome:
     method = make_method(arguments, members)
     compile_for(method, members, optimizer_of(arguments))
     training = {"epochs": arguments.epochs, "batch_size": arguments.batch_size}
+    steps = arguments.epochs * math.ceil(len(data.x_train) / arguments.batch_size)
+    if hint := slow_statistics(members, steps):
+        print(f"\n{hint}\n")
     if arguments.dry_run:
         plan = method.plan(data.x_train, data.y_train, **training)
         print(plan)
