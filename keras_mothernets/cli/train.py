@@ -192,9 +192,9 @@ def _report(
         title = f"{arguments.ensemble} on {data.name}"
         reporting.plot_results([result], arguments.plot, title=title)
         print(f"\nPicture: {arguments.plot}")
-    if arguments.report is not None:
-        title = f"{arguments.ensemble} on {data.name}, by {arguments.method}"
-        print(f"\nReport: {reporting.report(method, arguments.report, data=data, title=title)}")
     if arguments.output is not None:
         method.ensemble().save(arguments.output)
         print(f"\nEnsemble, one Keras model: {arguments.output}")
+    if arguments.report is not None:
+        title = f"{arguments.ensemble} on {data.name}, by {arguments.method}"
+        print(f"\nReport: {reporting.report(method, arguments.report, data=data, title=title)}")
