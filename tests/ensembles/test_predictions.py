@@ -1,5 +1,7 @@
 """Predictions: what networks say, read once, and what is refused."""
 
+import logging
+
 import keras
 import numpy as np
 import pytest
@@ -45,6 +47,7 @@ def test_several_networks_are_no_reason_to_warn_of_tracing(caplog, monkeypatch):
 
     monkeypatch.setattr(keras.Model, "predict", talkative)
     monkeypatch.setattr(tf.get_logger(), "propagate", True)
+    caplog.set_level(logging.WARNING, logger="tensorflow")  # the console command asks for less
     Predictions.of(networks(), X, Y)
     assert [record.message for record in caplog.records] == ["something else"] * 2
     networks()[0].predict(X, verbose=0)
