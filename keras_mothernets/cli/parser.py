@@ -8,11 +8,19 @@ from pathlib import Path
 from keras_mothernets import __version__
 from keras_mothernets.cli.argument_types import (
     at_least,
-    fraction,
     not_negative,
-    numbers,
     positive,
     shape,
+)
+from keras_mothernets.cli.options import (
+    add_allow_code,
+    add_budget,
+    add_data,
+    add_grid,
+    add_json,
+    add_method,
+    add_optimizer,
+    add_results,
 )
 
 ENSEMBLE_HELP = (
@@ -20,20 +28,6 @@ ENSEMBLE_HELP = (
     "or 100 variants of VGG16), wrn5 (five Wide ResNets), demo (five small networks); or a folder "
     "of .keras files; or file.py:function, a function of (input_shape, num_classes) that returns a "
     "list of models"
-)
-METHODS = [
-    "mothernets",
-    "fulldata",
-    "bagging",
-    "distillation",
-    "treenets",
-    "snapshots",
-    "geometric",
-]
-METHODS_HELP = (
-    "mothernets (default); fulldata: every member from scratch; bagging: each on a sample of its "
-    "own; distillation: the largest teaches the others; treenets: the first layers in common; "
-    "snapshots and geometric: one network at several times"
 )
 
 
@@ -103,10 +97,10 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--plan", type=Path, metavar="FILE", help="train what `plan --out FILE` has proposed"
     )
-    _add_data(train)
-    _add_method(train)
-    _add_optimizer(train)
-    _add_results(train)
+    add_data(train)
+    add_method(train)
+    add_optimizer(train)
+    add_results(train)
 
 
 def _add_compare(commands: argparse._SubParsersAction) -> None:
@@ -121,8 +115,8 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
     )
     compare.add_argument("ensemble", help=ENSEMBLE_HELP)
     compare.add_argument("dataset", help="digits, or the name of a tensorflow-datasets data set")
-    _add_data(compare)
-    _add_grid(compare)
+    add_data(compare)
+    add_grid(compare)
     add = compare.add_argument
     add("--batch-size", type=at_least(1), metavar="N", default=128, help="in one step (128)")
     add("--optimizer", choices=["sgd", "adam", "adamw"], default="sgd", help="sgd (default): "
@@ -132,172 +126,6 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
     add("--clock", choices=["wall", "cpu"], default="wall", help="what pictures call time (wall)")
     add("--note", default="", help="what a reader must know of the data, for titles")
     add("--draw", action="store_true", help="train nothing; draw what is there")
-
-
-def _add_grid(compare: argparse.ArgumentParser) -> None:
-    add = compare.add_argument
-    add(
-        "--methods",
-        nargs="+",
-        default=METHODS,
-        metavar="METHOD",
-        help=f"{METHODS_HELP}; each with settings if you like: 'mothernets(n_clusters=2, "
-        "member_share=1)', 'fulldata(learning_rate=0.2)' (all, as they are)",
-    )
-    add(
-        "--budgets",
-        nargs="+",
-        type=at_least(1),
-        metavar="N",
-        default=[4, 8],
-        help="costs, in epochs of every member from scratch; every method trains for as many "
-        "epochs as come nearest to that (4 8)",
-    )
-    add(
-        "--learning-rates",
-        nargs="+",
-        type=positive,
-        metavar="N",
-        help="highest ones, each tried with every method (0.1 for sgd, 0.001 for the others)",
-    )
-    add("--seeds", nargs="+", type=at_least(0), metavar="N", default=[0], help="(0)")
-    add("--train-size", type=at_least(1), metavar="N", help="use so many training images (all)")
-    add("--test-size", type=at_least(1), metavar="N", help="use so many test images (all)")
-
-
-def _add_data(train: argparse.ArgumentParser) -> None:
-    add = train.add_argument
-    add("--data-dir", type=Path, help="where tensorflow-datasets keeps its data")
-    add(
-        "--validation",
-        type=fraction,
-        metavar="N",
-        default=0.1,
-        help="part of the training data held out (0.1); every network is kept as it was after the"
-        " epoch with the least loss on it, or after the last one with 0",
-    )
-    add(
-        "--augment",
-        action="store_true",
-        help="mirror and move training images; for networks of the zoo",
-    )
-    add(
-        "--width",
-        type=positive,
-        metavar="N",
-        default=1.0,
-        help="width multiplier for networks of the zoo (1)",
-    )
-    _add_allow_code(train)
-
-
-def _add_allow_code(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--allow-code",
-        action="store_true",
-        help="load .keras files with Python code in them (`Lambda` layers), which then runs: only "
-        "files that you trust",
-    )
-
-
-def _add_method(train: argparse.ArgumentParser) -> None:
-    add = train.add_argument
-    add(
-        "--method",
-        choices=METHODS,
-        default="mothernets",
-        help=METHODS_HELP,
-    )
-    add(
-        "--epochs",
-        type=at_least(1),
-        metavar="N",
-        default=20,
-        help="from scratch, and of the mother (20)",
-    )
-    add(
-        "--member-epochs",
-        type=at_least(0),
-        metavar="N",
-        help="of each member after hatching (a tenth of --epochs; half if the mother is a member)",
-    )
-    add("--clusters", type=at_least(1), metavar="N", help="number of MotherNets (1)")
-    add("--network", metavar="NAME", help="the one that snapshots and geometric train (an average)")
-    add("--seed", type=at_least(0), metavar="N", default=0, help="of everything random (0)")
-
-
-def _add_optimizer(train: argparse.ArgumentParser) -> None:
-    add = train.add_argument
-    add(
-        "--batch-size",
-        type=at_least(1),
-        metavar="N",
-        default=128,
-        help="examples in one step (128)",
-    )
-    add(
-        "--optimizer",
-        choices=["sgd", "adam", "adamw"],
-        default="sgd",
-        help="sgd has Nesterov momentum 0.9 (default)",
-    )
-    add(
-        "--learning-rate",
-        type=positive,
-        metavar="N",
-        help="highest (0.1 for sgd, 0.001 for the others)",
-    )
-    add(
-        "--weight-decay",
-        type=not_negative,
-        metavar="N",
-        default=5e-4,
-        help="decoupled: times the learning rate in each step (5e-4)",
-    )
-    add(
-        "--constant",
-        action="store_true",
-        help="constant learning rate; by default it falls as a cosine over each job",
-    )
-
-
-def _add_results(train: argparse.ArgumentParser) -> None:
-    add = train.add_argument
-    add(
-        "--run-dir", type=Path, help="folder that keeps the run, so that it can go on after a crash"
-    )
-    add(
-        "--workers",
-        type=at_least(1),
-        metavar="N",
-        default=1,
-        help="processes that train jobs side by side (1)",
-    )
-    add(
-        "--on-failure",
-        choices=["stop", "skip", "retry"],
-        default="stop",
-        help="when a job fails: stop the run (default), skip the job, or retry it with lower "
-        "learning rates",
-    )
-    add("--tensorboard", type=Path, metavar="DIR", help="where to log every job for TensorBoard")
-    add("--output", type=Path, help="where to save the ensemble: a .keras file")
-    add("--plot", type=Path, help="where to write a picture of the run")
-    add(
-        "--report",
-        type=Path,
-        metavar="FILE",
-        help="where to write an HTML page about the run (report.html in --run-dir)",
-    )
-    add("--no-report", action="store_true", help="write none")
-    add("--dry-run", action="store_true", help="print the plan and train nothing")
-    _add_json(train)
-
-
-def _add_json(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--json", action="store_true", help="print the outcome for programs, all else as errors go"
-    )
 
 
 def _add_plan(commands: argparse._SubParsersAction) -> None:
@@ -310,43 +138,16 @@ def _add_plan(commands: argparse._SubParsersAction) -> None:
     )
     plan.add_argument("ensemble", help=ENSEMBLE_HELP)
     plan.add_argument("dataset", help="digits, or the name of a tensorflow-datasets data set")
-    _add_data(plan)
-    _add_budget(plan)
-    _add_optimizer(plan)
+    add_data(plan)
+    add_budget(plan)
+    add_optimizer(plan)
     add = plan.add_argument
     add("--plot", type=Path, help="where to draw predicted times against the number of MotherNets")
     add(
         "--out", type=Path, metavar="FILE", help="where to keep the best proposal, for train --plan"
     )
-    _add_json(plan)
+    add_json(plan)
     add("--measure", action="store_true", help="measure the device anew")
-
-
-def _add_budget(plan: argparse.ArgumentParser) -> None:
-    add = plan.add_argument
-    limit = plan.add_mutually_exclusive_group()
-    limit.add_argument("--budget", metavar="TIME", help="time that there is: 90s, 30m, 1h30m")
-    limit.add_argument("--usd", type=positive, metavar="N", help="money that there is")
-    limit.add_argument(
-        "--epochs",
-        type=at_least(1),
-        metavar="N",
-        default=20,
-        help="without a budget: compare times for so many epochs (20)",
-    )
-    add("--price", type=positive, metavar="N", default=0.9, help="USD per hour (0.9)")
-    add("--member-epochs", type=at_least(0), metavar="N", help="as in train")
-    add("--clusters", type=numbers, metavar="A..B", help="numbers of MotherNets: 3, 1..5 or 1,2,4")
-    add(
-        "--workers",
-        type=at_least(1),
-        nargs="+",
-        metavar="N",
-        default=[1],
-        help="numbers of worker processes to choose from (1)",
-    )
-    add("--without", nargs="+", metavar="NAME", default=[], help="what if these were not there")
-    add("--faster", type=positive, metavar="N", default=1.0, help="what if the device were (1)")
 
 
 def _add_inspect(commands: argparse._SubParsersAction) -> None:
@@ -374,9 +175,9 @@ def _add_inspect(commands: argparse._SubParsersAction) -> None:
         help="width multiplier for networks of the zoo (1)",
     )
     add("--clusters", type=at_least(1), metavar="N", default=1, help="number of MotherNets (1)")
-    _add_allow_code(inspect)
+    add_allow_code(inspect)
     add("--brief", action="store_true", help="leave out the architectures layer by layer")
-    _add_json(inspect)
+    add_json(inspect)
 
 
 def _add_status(commands: argparse._SubParsersAction) -> None:
@@ -387,7 +188,7 @@ def _add_status(commands: argparse._SubParsersAction) -> None:
         "the jobs that are finished, in progress, or waiting, and who is writing. Changes nothing.",
     )
     status.add_argument("run", type=Path, metavar="RUN", help="the folder given as --run-dir")
-    _add_json(status)
+    add_json(status)
 
 
 def _add_resume(commands: argparse._SubParsersAction) -> None:
@@ -398,8 +199,8 @@ def _add_resume(commands: argparse._SubParsersAction) -> None:
         "are not trained again, and one that was under way goes on after its last epoch.",
     )
     resume.add_argument("run", type=Path, metavar="RUN", help="the folder given as --run-dir")
-    _add_allow_code(resume)
-    _add_json(resume)
+    add_allow_code(resume)
+    add_json(resume)
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
@@ -432,8 +233,8 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     add("--title", help="for the model card")
     add("--license", help="for the model card")
     add("--overwrite", action="store_true", help="replace an export that is there")
-    _add_allow_code(export)
-    _add_json(export)
+    add_allow_code(export)
+    add_json(export)
 
 
 def _add_report(commands: argparse._SubParsersAction) -> None:
@@ -451,7 +252,7 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
     add("--comparison", type=Path, metavar="DIR", help="what compare wrote: its methods, too")
     add("--no-data", action="store_true", help="load no data; leaves out errors and examples")
     add("--price", type=positive, metavar="N", help="USD per hour (those of two rented machines)")
-    _add_allow_code(report)
+    add_allow_code(report)
 
 
 def _add_completion(commands: argparse._SubParsersAction) -> None:

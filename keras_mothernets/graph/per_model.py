@@ -36,6 +36,13 @@ class PerModel(Generic[Found]):
             self._found[id(model)] = (model, state_of(model), self._find(model))
         return self._found[id(model)][2]
 
+    def now(self, model: keras.Model) -> Found:
+        """What is known of a model as it is now: found out anew if it has been changed."""
+        known = self._found.get(id(model))
+        if known is not None and known[1] != state_of(model):
+            del self._found[id(model)]
+        return self(model)
+
     def forget_changed(self) -> None:
         """Forget what was found out about models that have been changed since."""
         self._found = {

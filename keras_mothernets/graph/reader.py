@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
@@ -24,7 +24,7 @@ from keras_mothernets.graph.architecture import (
     TensorRef,
 )
 from keras_mothernets.graph.keras_graph import Call
-from keras_mothernets.graph.per_model import state_of
+from keras_mothernets.graph.per_model import PerModel
 from keras_mothernets.graph.tree import build_tree, in_order
 
 # Layers that apply the function named in `activation` to their result.
@@ -56,7 +56,7 @@ _UNNAMED = re.compile(r"variable(_\d+)?")
 _NUMBER = re.compile(r"_\d+$")
 
 
-_once: ContextVar[dict[int, tuple[keras.Model, Hashable, Architecture]] | None]
+_once: ContextVar[PerModel[Architecture] | None]
 _once = ContextVar("what has been read", default=None)
 
 
@@ -73,7 +73,7 @@ def reading_once() -> Iterator[None]:
     if _once.get() is not None:
         yield
         return
-    token = _once.set({})
+    token = _once.set(PerModel(_read))
     try:
         yield
     finally:
@@ -99,13 +99,7 @@ def read(model: keras.Model) -> Architecture:
         ['Dense', 'relu']
     """
     known = _once.get()
-    if known is None:
-        return _read(model)
-    state = state_of(model)
-    if id(model) not in known or known[id(model)][1] != state:
-        # The model is kept, so that its number stays its own.
-        known[id(model)] = (model, state, _read(model))
-    return known[id(model)][2]
+    return _read(model) if known is None else known.now(model)
 
 
 def _read(model: keras.Model) -> Architecture:

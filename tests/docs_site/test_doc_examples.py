@@ -89,7 +89,20 @@ def compiled(name: str, block: Block) -> Any:
 @pytest.mark.parametrize("name", [name for name in PYTHON if name not in RUN_ELSEWHERE])
 def test_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run(name, PYTHON[name])
+    assert assigned(PYTHON[name]) <= run(name, PYTHON[name]).keys()
+
+
+def assigned(found: list[Block]) -> set[str]:
+    """Names that the blocks of a page that run must leave behind."""
+    statements = [
+        line for block in found if not block.reason for line in ast.parse(block.code).body
+    ]
+    targets = [each for line in statements if isinstance(line, ast.Assign) for each in line.targets]
+    return {node.id for each in targets for node in ast.walk(each) if _is_stored(node)}
+
+
+def _is_stored(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
 @pytest.mark.parametrize("name", PYTHON)
