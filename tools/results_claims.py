@@ -144,8 +144,8 @@ def target_text(kept: Kept) -> str:
             is_enough = first_is_enough(results, likelihood, "test_nll")
             lines.append(
                 f"- {name}, budget {budget}: FullData has {100 * wanted:.1f} % error and a NLL of "
-                f"{likelihood:.3f}. MotherNets reach the error in {in_error} of its time and the "
-                f"NLL in {part(ours_likelihood, theirs, is_enough)}."
+                f"{likelihood:.3f}. MotherNets reach the error {in_error}, the NLL "
+                f"{part(ours_likelihood, theirs, is_enough)}."
             )
     text = (
         "MotherNets should reach the test error and the NLL of independent training in at most a "
@@ -173,8 +173,8 @@ def ranks(kept: Kept) -> list[str]:
 def part(ours: float | None, theirs: float, at_most: bool) -> str:
     """One time as a part of another; at most that, where our smallest budget was enough."""
     if ours is None:
-        return "more than all that was tried"
-    return f"{'at most ' if at_most else ''}{ours / theirs:.2f}"
+        return "with no budget that was tried"
+    return f"in {'at most ' if at_most else ''}{ours / theirs:.2f} of its time"
 
 
 RIVALS = ("KnowledgeDistillation", "TreeNets", "Bagging")

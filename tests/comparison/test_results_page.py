@@ -70,6 +70,8 @@ def test_the_target_says_what_is_only_a_bound() -> None:
     lines = [line for line in text.splitlines() if line.startswith("- v5")]
     assert "reach the error in at most 1.00 of its time" in lines[0]
     assert "reach the error in 0.71 of its time" in lines[1]
+    text = results_claims.target_text({"v5": _results((0.4, 0.3), (0.45, 0.25), "FullData")})
+    assert "reach the error with no budget that was tried, the NLL" in text
 
 
 def test_every_claim_of_the_paper_is_there_once_and_has_a_reason_if_it_is_not_checked() -> None:
