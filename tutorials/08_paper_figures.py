@@ -60,7 +60,7 @@ display(Image(filename=pictures["error_against_time"], width=800))
 # %% [markdown]
 # Follow the grey stairs: nothing is better than them in both time and error. MotherNets are on
 # them at most budgets. Independent training (`FullData`) needs two to three times the time for
-# the same error up to a budget of 20; at 40 it has caught up. With a budget of 10, the largest for
+# the same error up to a budget of 20; at 40 it is near. With a budget of 10, the largest for
 # which all were run, the fast geometric ensemble is as good as MotherNets.
 #
 # ### Which network took how long (their figure 8)

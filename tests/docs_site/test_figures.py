@@ -30,7 +30,7 @@ def test_methods_side_by_side_tell_the_errors_that_were_measured() -> None:
     table = METHODS.split("## What was measured")[1].split("\nWhat that says")[0]
     first, _, *others = rows(table)
     budgets = [name.removeprefix("budget ") for name in first[1:]]
-    assert budgets == ["5", "10", "20"] and len(others) == 7
+    assert budgets == ["5", "10", "20", "40"] and len(others) == 7
     measured = errors_of_v5()
     for method, *told in others:
         assert told == [measured.get((budget, method), "not run") for budget in budgets], method
