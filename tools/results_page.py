@@ -82,7 +82,7 @@ geometric ensembles, one of independent training, and none of the other rivals. 
 were seen; at budget 5 held-out images choose the same variant. With more seeds there, fast
 geometric ensembles with a rate of 0.2 were ahead at budget 10 (26.1 % in 7 runs, 26.3 % of
 MotherNets in 4), so that the order of these two below is not settled there. At budget 20 seven
-variants of MotherNets were run, at 40 two, and one of each rival: all are below. Rates of 0.1 and
+variants of MotherNets were run, at 40 two, and one of each rival that is shown. Rates of 0.1 and
 0.2 were tried for all methods at V5's budget 5, for three of them at 10. The tables below are
 runs of their own."""
 

@@ -78,14 +78,19 @@ def add_data(train: argparse.ArgumentParser) -> None:
         action="store_true",
         help="mirror and move training images; for networks of the zoo",
     )
-    add(
+    add_width(train)
+    add_allow_code(train)
+
+
+def add_width(command: argparse.ArgumentParser) -> None:
+    """How wide networks of the zoo are."""
+    command.add_argument(
         "--width",
         type=positive,
         metavar="N",
         default=1.0,
         help="width multiplier for networks of the zoo (1)",
     )
-    add_allow_code(train)
 
 
 def add_allow_code(command: argparse.ArgumentParser) -> None:

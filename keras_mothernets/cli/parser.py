@@ -21,6 +21,7 @@ from keras_mothernets.cli.options import (
     add_method,
     add_optimizer,
     add_results,
+    add_width,
 )
 
 ENSEMBLE_HELP = (
@@ -167,13 +168,7 @@ def _add_inspect(commands: argparse._SubParsersAction) -> None:
         help="for networks that are yet to be made (32,32,3)",
     )
     add("--num-classes", type=at_least(1), metavar="N", default=10, help="the same (10)")
-    add(
-        "--width",
-        type=positive,
-        metavar="N",
-        default=1.0,
-        help="width multiplier for networks of the zoo (1)",
-    )
+    add_width(inspect)
     add("--clusters", type=at_least(1), metavar="N", default=1, help="number of MotherNets (1)")
     add_allow_code(inspect)
     add("--brief", action="store_true", help="leave out the architectures layer by layer")

@@ -101,6 +101,19 @@ def last_calls(model: keras.Model, position: int) -> Iterator[Call]:
         tensor = call.inputs[0]
 
 
+def layers_with_attributes(
+    model: keras.Model,
+) -> Iterator[tuple[keras.layers.Layer, dict[str, Any]]]:
+    """Every layer of a model, itself and nested ones too, with the attributes that stay at a call.
+
+    Args:
+        model: A built model.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Layer):
+            yield layer, {key: value for key, value in vars(layer).items() if key != "_called"}
+
+
 def is_raw_operation(operation: object) -> bool:
     """Whether an operation is one of `keras.ops` and not a layer."""
     return type(operation).__module__.startswith("keras.src.ops.")

@@ -7,9 +7,10 @@ from typing import Any, Generic, TypeVar
 
 import keras
 
+from keras_mothernets.graph.keras_graph import layers_with_attributes
+
 Found = TypeVar("Found")
 
-_CALLED = "_called"  # what Keras notes of the first call
 _PLAIN = (str, int, float, bool, bytes, type(None))
 
 
@@ -70,10 +71,9 @@ def state_of(model: keras.Model) -> Hashable:
         >>> state_of(model) == before
         False
     """
-    layers = (layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Layer))
     return tuple(
-        (id(layer), *((key, _plain(value)) for key, value in vars(layer).items() if key != _CALLED))
-        for layer in layers
+        (id(layer), *((key, _plain(value)) for key, value in attributes.items()))
+        for layer, attributes in layers_with_attributes(model)
     )
 
 

@@ -57,7 +57,7 @@ class MotherNets(Method):
     Args:
         members: See `Method`.
         n_clusters: Number of clusters, each with a mother: 1 is fastest, as many as members
-            is `FullData`. On CIFAR-10 1 was best for short budgets, and 2 for longer ones.
+            is `FullData`. On CIFAR-10 1 was best for short budgets, and 2 for a longer one.
         member_epochs: Epochs of each hatched member: by default a tenth of the mother's, and a
             half where she was trained to her end. `Member.epochs` goes before.
         noise: Standard deviation of the noise that is added at hatching; 0 keeps the function.

@@ -114,6 +114,18 @@ def test_a_nested_model_is_one_operation() -> None:
     assert len(list(keras_graph.calls(inner))) == 2
 
 
+def test_a_model_tells_all_layers_and_a_call_changes_no_attribute_but_one() -> None:
+    inner = keras.Sequential([keras.Input((3,)), layers.Dropout(0.5, name="drop")], name="inner")
+    model = keras.Sequential([keras.Input((3,)), inner, layers.Dense(2, name="last")], name="outer")
+    found = [layer.name for layer, _ in keras_graph.layers_with_attributes(model)]
+    assert {"outer", "inner", "drop", "last"} <= set(found)
+    before = [attributes for _, attributes in keras_graph.layers_with_attributes(model)]
+    model(np.zeros((1, 3), "float32"))
+    assert [attributes for _, attributes in keras_graph.layers_with_attributes(model)] == before
+    inner.layers[0].rate = 0.25
+    assert [attributes for _, attributes in keras_graph.layers_with_attributes(model)] != before
+
+
 def test_raw_operations_are_told_from_layers_by_their_module() -> None:
     x = keras.Input((4,))
     calls = list(keras_graph.calls(keras.Model(x, layers.ReLU()(keras.ops.relu(x) + 1.0))))
